@@ -1,0 +1,117 @@
+"""What jobs ask of the outside world: one small protocol for each outside thing.
+
+`adapters` holds the real ones, `tests/fakes.py` one fake for each; one contract suite runs over both.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol
+
+from movie_pipeline.messages import OffsetRange, Record
+
+
+class FilmSource(Protocol):
+    """TMDB, or something that speaks its API."""
+
+    def check(self) -> None:
+        """Prove that the service answers and takes the key; InvalidKeyError or SourceUnavailableError otherwise."""
+
+    def popular_ids(self, page: int) -> tuple[list[int], int]:
+        """Return the ids of one page (from 1) of the popular list, and the number of pages."""
+
+    def changed_ids(self, since: date, until: date) -> Iterator[int]:
+        """Yield each id that changed in [since, until] once; windows and pages are the source's business."""
+
+    def exported_ids(self, on: date) -> Iterator[int]:
+        """Yield the ids of the newest daily export not after `on`."""
+
+    def details(self, movie_id: int) -> dict[str, Any]:
+        """Return a film with its credits; FilmNotFoundError when TMDB has none."""
+
+
+class Publisher(Protocol):
+    """The writing side of Kafka."""
+
+    def ensure_topics(self) -> None:
+        """Create the topics that are missing, with the contract's configuration."""
+
+    def publish(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+        on_delivery: Callable[[Exception | None], None] | None = None,
+    ) -> None:
+        """Queue one record; `on_delivery` is called once with None or the error. BrokerUnavailableError when it cannot be queued."""
+
+    def flush(self) -> None:
+        """Wait until everything queued is acknowledged; BrokerUnavailableError when it is not."""
+
+    def close(self) -> None:
+        """Flush and let go."""
+
+
+class TopicReader(Protocol):
+    """The reading side of Kafka: by offsets, without a group's rebalancing."""
+
+    def partitions(self, topic: str) -> list[int]:
+        """Return the partitions of a topic, in order; StateConflictError when there is no such topic."""
+
+    def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Return (first offset, end offset) of each partition."""
+
+    def topic_id(self, topic: str) -> str | None:
+        """Return the topic's id, which changes when a topic is made anew; None where the broker does not tell."""
+
+    def read(self, offsets: OffsetRange, max_records: int) -> Iterator[tuple[list[Record], int]]:
+        """Yield (records, next offset) in order until the range is through; gaps are passed over."""
+
+    def commit_advice(self, topic: str, positions: Mapping[int, int]) -> None:
+        """Commit positions to the consumer group, for lag tools only; a failure is logged."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class Engine(Protocol):
+    """Where offset ranges are computed."""
+
+    description: str
+
+    def run(self, ranges: Sequence[OffsetRange]) -> Iterator[Any]:
+        """Run the range task on each range and yield results as they come; a lost range is run again."""
+
+    def scale(self, backlog: int) -> int:
+        """Fit the number of workers to the waiting messages; return the number aimed at."""
+
+    def close(self) -> None:
+        """Let the workers go."""
+
+
+class ArtifactStore(Protocol):
+    """The output directory: every file is complete or absent under its final name."""
+
+    root: Path
+
+    def write_bytes(self, name: str, content: bytes) -> Path:
+        """Write a file below the root, atomically; OutputError when that fails."""
+
+    def folder(self, name: str) -> AbstractContextManager[Path]:
+        """Give a temporary folder that becomes `name` when the block ends without an error."""
+
+
+class Progress(Protocol):
+    """A progress bar on a terminal, plain lines elsewhere."""
+
+    def advance(self, count: int = 1) -> None:
+        """Count work as done."""
+
+    def close(self) -> None:
+        """End the display."""
+
+
+RangeTask = Callable[[OffsetRange], Any]
+Ids = Iterable[int]
