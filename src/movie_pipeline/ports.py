@@ -115,3 +115,28 @@ class Progress(Protocol):
 
 RangeTask = Callable[[OffsetRange], Any]
 Ids = Iterable[int]
+
+
+class RunLog(Protocol):
+    """Where runs leave their record for the tasks after them."""
+
+    def start(self, run_id: str, verb: str, source: str | None = None) -> None:
+        """Record a run as running; a retry of the same run starts it anew."""
+
+    def finish(
+        self,
+        run_id: str,
+        verb: str,
+        state: str,
+        *,
+        counts: Mapping[str, Any] | None = None,
+        files: Mapping[str, str] | None = None,
+        source: str | None = None,
+    ) -> None:
+        """Record how a run ended: `done`, `failed` or `degraded`."""
+
+    def find(self, run_id: str) -> dict[str, dict[str, Any]]:
+        """Return what is recorded of a run, by verb: source, state, degraded, counts, files."""
+
+    def add_findings(self, run_id: str, verb: str, findings: Mapping[str, tuple[int, str | None]]) -> None:
+        """Add counted findings {name: (count, example)} to those of the run."""

@@ -1,0 +1,1 @@
+"""Alembic migrations; they only expand, so that the previous release keeps working after a rollback."""

@@ -1,0 +1,1 @@
+"""A local server that speaks TMDB's API over the packaged films."""
