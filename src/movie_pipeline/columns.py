@@ -55,9 +55,13 @@ MOVIES = (
     Column("vote_average", Kind.REAL, "Mean rating; NULL without votes", "0 to 10"),
     Column("vote_count", Kind.COUNT, "Ratings given"),
     Column("fetched_at", Kind.MOMENT, "When TMDB was asked; older never overwrites newer"),
-    Column("message_offset", Kind.OFFSET, "Offset of the record that this row comes from; decides between equal fetched_at"),
+    Column(
+        "message_offset", Kind.OFFSET, "Offset of the record that this row comes from; decides between equal fetched_at"
+    ),
     Column("content_digest", Kind.DIGEST, "Hash of the cleaned film: equal means unchanged"),
-    Column("links_digest", Kind.DIGEST, "Hash of genres, companies, directors and cast: equal means the join rows stay"),
+    Column(
+        "links_digest", Kind.DIGEST, "Hash of genres, companies, directors and cast: equal means the join rows stay"
+    ),
     Column("deleted_at", Kind.MOMENT, "When the film was found gone at TMDB"),
 )
 

@@ -5,8 +5,10 @@ a bad record becomes a dead letter instead of a guess; turning TMDB's "unknown" 
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -82,7 +84,9 @@ def build(details: Mapping[str, Any], *, fetched_at: str, cast_limit: int = 10) 
     """
     credit = details.get("credits") or {}
     directors = {person["id"]: person for person in credit.get("crew") or () if person.get("job") == "Director"}
-    cast = sorted(credit.get("cast") or (), key=lambda person: person.get("order") if person.get("order") is not None else MAX_ID)
+    cast = sorted(
+        credit.get("cast") or (), key=lambda person: person.get("order") if person.get("order") is not None else MAX_ID
+    )
     people = {"directors": list(directors.values()), "cast": cast[:cast_limit]}
     message: dict[str, Any] = {name: details.get(name) for name in ("id", *TEXTS, *FLOATS, *COUNTS)}
     message["release_date"] = message["release_date"] or None
@@ -94,3 +98,159 @@ def build(details: Mapping[str, Any], *, fetched_at: str, cast_limit: int = 10) 
     message["schema_version"] = SCHEMA_VERSION
     message["fetched_at"] = fetched_at
     return message
+
+
+def decode(record: Record) -> dict[str, Any] | None:
+    """Return a record's film as a dict of typed values, or None for a tombstone.
+
+    The dict holds every name of `MESSAGE_FIELDS`: texts as str or None, numbers as int or float or None (0, NaN
+    and the impossible still in them: cleaning is `transform.clean`'s), lists as lists, `fetched_at` as an aware
+    datetime (the record's own time where the message has none) and `message_offset`.
+
+    Raises InvalidMessageError, naming the field, the value and what is allowed, for what contracts call a dead
+    letter: never a guess.
+    """
+    movie_id = _key(record.key)
+    if record.value is None:
+        return None
+    message = _object(record.value)
+    found = _whole("id", message.get("id"))
+    if found != movie_id:
+        raise InvalidMessageError(f"id {found!r} is not the record's key {movie_id}: both must be the same TMDB id")
+    version = message.get("schema_version")
+    if version is not None and version != SCHEMA_VERSION:
+        raise InvalidMessageError(
+            f"schema_version {version!r}: this release reads {SCHEMA_VERSION}; upgrade the consumer"
+        )
+    film: dict[str, Any] = {"id": movie_id, "message_offset": record.offset, "fetched_at": _moment(message, record)}
+    for name in TEXTS:
+        film[name] = _text(name, message.get(name))
+    if not (film["title"] or "").replace("\0", "").strip():
+        raise InvalidMessageError(f"title {film['title']!r}: a title that is not blank is required")
+    for name in COUNTS:
+        value = message.get(name)
+        film[name] = value if type(value) is int else _whole(name, value)
+    for name in FLOATS:
+        value = message.get(name)
+        film[name] = value if type(value) is float else _number(name, value)
+    for names, ids in LISTS:
+        film[names], film[ids] = _entities(names, message.get(names), ids, message.get(ids))
+    return film
+
+
+def tombstone_id(record: Record) -> int:
+    """Return the film that a record without value declares gone; InvalidMessageError when the key is none."""
+    return _key(record.key)
+
+
+_NUMERAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_SHOWN = 80
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _key(key: bytes | None) -> int:
+    if key is None or not key.isdigit() or key.startswith(b"0") or int(key) > MAX_ID:
+        raise InvalidMessageError(f"key {_shown(key)}: a TMDB id as ASCII digits is required, 1 to {MAX_ID}")
+    return int(key)
+
+
+def _object(value: bytes) -> dict[str, Any]:
+    try:
+        message = orjson.loads(value)
+    except orjson.JSONDecodeError:
+        message = _lenient_object(value)
+    if not isinstance(message, dict):
+        raise InvalidMessageError(f"value {_shown(value)}: a JSON object is required")
+    return message
+
+
+def _lenient_object(value: bytes) -> Any:
+    """NaN and Infinity are no JSON, yet Python's own encoder writes them: they count as unknown numbers."""
+    try:
+        message = json.loads(value)
+        json.dumps(message, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise InvalidMessageError(f"value {_shown(value)}: not JSON in UTF-8 ({error})") from None
+    return message
+
+
+def _text(name: str, value: Any) -> str | None:
+    if value is None or type(value) is str:
+        return value
+    raise InvalidMessageError(f"{name} {_shown(value)}: a text or null is required")
+
+
+def _number(name: str, value: Any) -> int | float | None:
+    if value is None or value == "":
+        return None
+    if type(value) is int or type(value) is float:
+        return value
+    if type(value) is str and _NUMERAL.fullmatch(value):
+        return float(value) if any(mark in value for mark in ".eE") else int(value)
+    raise InvalidMessageError(f"{name} {_shown(value)}: a number or null is required")
+
+
+def _whole(name: str, value: Any) -> int | float | None:
+    """A whole number; NaN and the infinities pass, for cleaning to count."""
+    number = _number(name, value)
+    if type(number) is float and number - number == 0:
+        if not number.is_integer():
+            raise InvalidMessageError(f"{name} {_shown(value)}: a whole number or null is required")
+        return int(number)
+    return number
+
+
+def _moment(message: Mapping[str, Any], record: Record) -> datetime:
+    """When TMDB was asked; a clock that ran ahead must not lock a film against every later message."""
+    value = message.get("fetched_at")
+    moment = _parsed_moment(value) if type(value) is str else None
+    if value is not None and moment is None:
+        raise InvalidMessageError(f"fetched_at {_shown(value)}: an RFC 3339 time is required, e.g. {SAMPLE_FETCHED_AT}")
+    if moment is None or moment.timestamp() * 1000 > record.timestamp_ms:
+        return datetime.fromtimestamp(max(record.timestamp_ms, 0) / 1000, UTC)
+    return moment
+
+
+@lru_cache(maxsize=4096)
+def _parsed_moment(value: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.astimezone(UTC) if moment.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _entities(names_field: str, names: Any, ids_field: str, ids: Any) -> tuple[list[str], list[int | None]]:
+    names = [] if names is None else names
+    if type(names) is not list or not _ONLY_TEXT.issuperset(map(type, names)):
+        raise InvalidMessageError(f"{names_field} {_shown(names)}: a list of texts is required")
+    if ids is None:
+        ids = [None] * len(names)
+    elif type(ids) is not list:
+        raise InvalidMessageError(f"{ids_field} {_shown(ids)}: a list of TMDB ids is required")
+    if len(names) != len(ids):
+        raise InvalidMessageError(
+            f"{names_field} has {len(names)} entries and {ids_field} has {len(ids)}: arrays of equal length are required"
+        )
+    if ids and not (_ONLY_WHOLE.issuperset(map(type, ids)) and min(ids) > 0 and max(ids) <= MAX_ID):
+        ids = _checked_ids(ids_field, names, ids)
+    return names, ids
+
+
+_ONLY_TEXT, _ONLY_WHOLE = frozenset({str}), frozenset({int})
+
+
+def _checked_ids(field: str, names: list[str], ids: list[Any]) -> list[int | None]:
+    checked: list[int | None] = []
+    for name, entity in zip(names, ids, strict=True):
+        number = _whole(field, entity)
+        if number is None and not name.strip():
+            raise InvalidMessageError(f"{field}: an entity has neither an id nor a name; one of them is required")
+        if number is not None and not (type(number) is int and 0 < number <= MAX_ID):
+            raise InvalidMessageError(f"{field} {_shown(entity)}: a TMDB id is required, 1 to {MAX_ID}")
+        checked.append(number)
+    return checked

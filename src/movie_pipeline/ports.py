@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from movie_pipeline.messages import OffsetRange, Record
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 class FilmSource(Protocol):
@@ -89,6 +92,54 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let the workers go."""
+
+
+class Finding(NamedTuple):
+    """One counted observation about the data's quality."""
+
+    name: str
+    count: int
+    detail: str | None = None
+
+
+class Catalogue(Protocol):
+    """The films of one moment, aggregated where they lie; every film counts once, whatever its genres and directors.
+
+    Values are cleaned ones: unknown is NULL (NaN in a frame) and no formula runs over it. Medians and quartiles
+    interpolate linearly. Deleted films are left out.
+    """
+
+    source: str
+
+    def overview(self) -> dict[str, Any]:
+        """Return key figures: counts of films and of known values, the span of dates, quantiles of popularity."""
+
+    def top_films(self, limit: int) -> "DataFrame":
+        """Return the most popular films with their percentile: the share (0..100) of the load that is not above them."""
+
+    def genres(self) -> "DataFrame":
+        """Return one row for each genre name: films, rated, popularity and rating quartiles, ROI; most films first."""
+
+    def directors(self, limit: int, min_films: int) -> "DataFrame":
+        """Return directors with at least `min_films` films, by median popularity."""
+
+    def levels(self) -> "DataFrame":
+        """Return films by popularity level and rating level (either may be NULL)."""
+
+    def years(self) -> "DataFrame":
+        """Return one row for each release year: films, money, profitability."""
+
+    def history(self, limit: int) -> "DataFrame":
+        """Return every measurement of the `limit` films whose popularity moved most; empty before a second load."""
+
+    def findings(self) -> list[Finding]:
+        """Return the counted findings of `quality.CATALOGUE_FINDINGS`, in that order."""
+
+    def training_films(self, limit: int) -> "DataFrame":
+        """Return films with popularity and rating known, lists as lists of names; a fixed sample of `limit` when more."""
+
+    def film(self, movie_id: int) -> "DataFrame":
+        """Return one film in the shape of `training_films`; FilmNotFoundError when there is none."""
 
 
 class ArtifactStore(Protocol):

@@ -67,7 +67,9 @@ def require_current(dsn: str) -> None:
     connection.close()
     known = {script.revision for script in ScriptDirectory(_migrations()).walk_revisions()}
     if found and found[0] in known and found[0] != head():
-        raise StateConflictError(f"the schema is at revision {found[0]}, needed is {head()}: run `movie-pipeline migrate`")
+        raise StateConflictError(
+            f"the schema is at revision {found[0]}, needed is {head()}: run `movie-pipeline migrate`"
+        )
 
 
 def create_schema_and_tables_raw(dsn: str) -> None:

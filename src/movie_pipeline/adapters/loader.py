@@ -1,0 +1,387 @@
+"""Loading a batch in one transaction, with the offset that stands for it.
+
+Order inside the transaction: move the offset by compare-and-set (a stale writer finds it moved and loads
+nothing), entities, films, join rows, history, warehouse, findings, commit. The offset's row lock makes writers of
+one partition take turns, so films themselves need no locks. New films are copied straight into their tables; only
+what exists already and differs goes through a staging table.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+import psycopg2
+import pyarrow as pa
+from psycopg2.errors import UniqueViolation
+from psycopg2.extras import execute_values
+
+from movie_pipeline import logs, metrics
+from movie_pipeline.adapters import postgres
+from movie_pipeline.adapters.copying import Rows, copy, encode
+from movie_pipeline.errors import DatabaseUnavailableError
+from movie_pipeline.messages import OffsetRange
+from movie_pipeline.transform.batch import Batch, DeadLetter, Round, Tombstone
+from movie_pipeline.transform.frames import unwrapped
+from movie_pipeline.transform.normalize import ENTITIES, LINKS, history, normalize
+from movie_pipeline.transform.star import star
+
+log = logs.get(__name__)
+
+CONFLICT_ATTEMPTS = 8
+CONFLICT_PAUSE_SECONDS = 0.05
+KNOWN_ENTITIES = 400_000
+"""Entities that a loader remembers as stored, so that it need not send them again."""
+
+
+class Encoded(NamedTuple):
+    """The rows of some films for every table."""
+
+    movies: Rows
+    entities: dict[str, pd.DataFrame]
+    links: dict[str, Rows]
+    history: Rows
+    warehouse: Rows
+
+
+class Staged(NamedTuple):
+    """A batch, and its films encoded ahead where they are expected to be new."""
+
+    batch: Batch
+    encoded: tuple[Encoded | None, ...]
+
+
+class Outcome(NamedTuple):
+    """What a load did: counts by kind of change; `stale` when another writer had done it already."""
+
+    counts: Counter[str]
+    stale: bool = False
+
+
+class StaleRangeError(Exception):
+    """The offset has moved: somebody else loaded this range."""
+
+
+class Loader:
+    """One connection's loads; not safe for several threads, but `stage` may run on another than `load`."""
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        run_id: str,
+        send_dead_letters: Callable[[Sequence[DeadLetter]], None],
+        verb: str = "consume",
+    ) -> None:
+        self._dsn, self._run_id, self._verb = dsn, run_id, verb
+        self._send_dead_letters = send_dead_letters
+        self._connection: Any = None
+        self._known: dict[str, dict[int, str]] = {name: {} for name in ENTITIES}
+        self._expect_new = True
+
+    def stage(self, batch: Batch) -> Staged:
+        """Do ahead what needs no connection; cheap to call for films that turn out unchanged."""
+        encoded = (_encode(round_.films) if self._expect_new else None for round_ in batch.rounds)
+        return Staged(batch, tuple(encoded))
+
+    def load(self, staged: Staged) -> Outcome:
+        """Load one batch; it has taken effect exactly once when this returns.
+
+        Conflicts with other writers are retried here. DatabaseUnavailableError when PostgreSQL is away: nothing
+        was written, and the same batch may be loaded again.
+        """
+        dead = list(staged.batch.dead)
+        sent: list[DeadLetter] = []
+        for attempt in range(1, CONFLICT_ATTEMPTS + 1):
+            try:
+                return self._attempt(staged, dead, sent)
+            except StaleRangeError:
+                return Outcome(Counter(), stale=True)
+            except psycopg2.Error as error:
+                self.close()
+                if not isinstance(error, UniqueViolation) and not postgres.is_outage(error):
+                    raise
+                if attempt == CONFLICT_ATTEMPTS or (error.pgcode or "")[:2] not in {"40", "23", "55"}:
+                    raise DatabaseUnavailableError(f"the load of {staged.batch.offsets} failed: {error}") from error
+                log.info("load retried", offsets=tuple(staged.batch.offsets), attempt=attempt, sqlstate=error.pgcode)
+                time.sleep(CONFLICT_PAUSE_SECONDS * attempt)
+        raise DatabaseUnavailableError(f"the load of {staged.batch.offsets} found a conflict {CONFLICT_ATTEMPTS} times")
+
+    def close(self) -> None:
+        """Let go of the connection and of what was known through it."""
+        for known in self._known.values():
+            known.clear()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _attempt(self, staged: Staged, dead: list[DeadLetter], sent: list[DeadLetter]) -> Outcome:
+        batch = staged.batch
+        learned: list[tuple[str, dict[int, str]]] = []
+        with self._open() as connection, connection.cursor() as cursor:
+            _move_offset(cursor, batch.offsets)
+            counts: Counter[str] = Counter()
+            poison: list[DeadLetter] = []
+            for round_, encoded in zip(batch.rounds, staged.encoded, strict=True):
+                counts += _RoundLoad(cursor, self._known, learned).load(round_, encoded, batch.records, poison)
+            unsent = [letter for letter in (*dead, *poison) if letter not in sent]
+            if unsent:
+                self._send_dead_letters(unsent)
+                sent.extend(unsent)
+            counts["dead"] = len(dead) + len(poison)
+            _add_findings(cursor, self._run_id, self._verb, batch.findings)
+        self._remember(learned)
+        films = counts.total() - counts["dead"]
+        if films:
+            self._expect_new = counts["new"] * 2 >= films
+        _measure(counts)
+        return Outcome(counts)
+
+    def _open(self) -> Any:
+        if self._connection is None:
+            self._connection = postgres.connect(self._dsn, application="movie-pipeline consume")
+            with self._connection, self._connection.cursor() as cursor:
+                cursor.execute(STAGING)
+        return self._connection
+
+    def _remember(self, learned: list[tuple[str, dict[int, str]]]) -> None:
+        for table, names in learned:
+            known = self._known[table]
+            if len(known) + len(names) > KNOWN_ENTITIES:
+                known.clear()
+            known.update(names)
+
+
+class _RoundLoad:
+    """One round inside an open transaction."""
+
+    def __init__(
+        self, cursor: Any, known: dict[str, dict[int, str]], learned: list[tuple[str, dict[int, str]]]
+    ) -> None:
+        self._cursor, self._known, self._learned = cursor, known, learned
+
+    def load(
+        self, round_: Round, encoded: Encoded | None, records: dict[int, Any], poison: list[DeadLetter]
+    ) -> Counter[str]:
+        counts = self._bury(round_.tombstones)
+        if len(round_.films):
+            counts += self._films_or_bisect(round_.films, encoded, records, poison)
+        return counts
+
+    def _films_or_bisect(
+        self, films: pd.DataFrame, encoded: Encoded | None, records: dict[int, Any], poison: list[DeadLetter]
+    ) -> Counter[str]:
+        """Load films under a savepoint; what the database refuses is halved down to the single film."""
+        self._cursor.execute("SAVEPOINT films")
+        try:
+            counts = self._films(films, encoded)
+        except (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.ProgrammingError) as error:
+            if isinstance(error, UniqueViolation):
+                raise
+            self._cursor.execute("ROLLBACK TO SAVEPOINT films")
+            if len(films) == 1:
+                record = records[int(films["message_offset"].iloc[0])]
+                poison.append(DeadLetter(record, type(error).__name__, str(error)))
+                return Counter()
+            middle = len(films) // 2
+            return sum(
+                (
+                    self._films_or_bisect(half, None, records, poison)
+                    for half in (films.iloc[:middle], films.iloc[middle:])
+                ),
+                Counter(),
+            )
+        self._cursor.execute("RELEASE SAVEPOINT films")
+        return counts
+
+    def _films(self, films: pd.DataFrame, encoded: Encoded | None) -> Counter[str]:
+        stored = self._stored(films)
+        if not stored:
+            self._insert(encoded or _encode(films))
+            return Counter(new=len(films))
+        verdicts = _verdicts(films, stored)
+        chosen = {verdict: films[verdicts == verdict] for verdict in set(verdicts)}
+        if (new := chosen.get("new")) is not None:
+            self._insert(_encode(new))
+        if (changed := chosen.get("changed")) is not None:
+            self._update(changed, {movie_id: row[3] for movie_id, row in stored.items()})
+        if (refreshed := chosen.get("refreshed")) is not None:
+            self._refresh(refreshed)
+        return Counter({verdict: len(rows) for verdict, rows in chosen.items()})
+
+    def _stored(self, films: pd.DataFrame) -> dict[int, tuple[int, int, str | None, str | None]]:
+        self._cursor.execute(STORED, (unwrapped(films["id"]).to_pylist(),))
+        return {row[0]: row[1:] for row in self._cursor.fetchall()}
+
+    def _insert(self, rows: Encoded) -> None:
+        self._put_entities(rows.entities)
+        copy(self._cursor, "movies", rows.movies)
+        for table, links in rows.links.items():
+            copy(self._cursor, table, links)
+        copy(self._cursor, "movie_history", rows.history)
+        copy(self._cursor, "movie_data_warehouse", rows.warehouse)
+
+    def _update(self, films: pd.DataFrame, links_before: dict[int, str | None]) -> None:
+        normalized = normalize(films)
+        self._put_entities(normalized.entities)
+        self._cursor.execute("DELETE FROM stage_movies")
+        copy(self._cursor, "stage_movies", encode(normalized.movies))
+        self._cursor.execute(UPDATE_HISTORY)
+        self._cursor.execute(UPDATE_MOVIES)
+        ids = films["id"].tolist()
+        self._cursor.execute("DELETE FROM movie_data_warehouse WHERE tmdb_id = ANY(%s)", (ids,))
+        copy(self._cursor, "movie_data_warehouse", encode(star(films)))
+        relinked = films[[links_before[key] != digest for key, digest in zip(ids, films["links_digest"], strict=True)]]
+        if len(relinked):
+            self._replace_links(relinked)
+
+    def _replace_links(self, films: pd.DataFrame) -> None:
+        links = normalize(films).links
+        for link in LINKS:
+            self._cursor.execute(f"DELETE FROM {link.table} WHERE movie_id = ANY(%s)", (films["id"].tolist(),))  # noqa: S608
+            copy(self._cursor, link.table, encode(links[link.table]))
+
+    def _refresh(self, films: pd.DataFrame) -> None:
+        """Fetched again and found the same: only when and whence is written."""
+        rows = list(
+            zip(films["id"].tolist(), films["fetched_at"].tolist(), films["message_offset"].tolist(), strict=True)
+        )
+        execute_values(self._cursor, REFRESH, rows)
+
+    def _put_entities(self, entities: dict[str, pd.DataFrame]) -> None:
+        for table, frame in entities.items():
+            known = self._known[table]
+            names = dict(zip(unwrapped(frame["id"]).to_pylist(), unwrapped(frame["name"]).to_pylist(), strict=True))
+            missing = [known.get(key) != name for key, name in names.items()]
+            unknown = frame[missing] if known else frame
+            if len(unknown):
+                self._cursor.execute(f"DELETE FROM stage_{table}")  # noqa: S608 - our own table names
+                copy(self._cursor, f"stage_{table}", encode(unknown))
+                self._cursor.execute(PUT_ENTITIES.format(table=table))
+                self._learned.append((table, names))
+
+    def _bury(self, tombstones: Sequence[Tombstone]) -> Counter[str]:
+        """Mark films deleted unless something newer is stored; a film never seen leaves nothing to mark."""
+        if not tombstones:
+            return Counter()
+        rows = sorted((gone.movie_id, gone.at, gone.offset) for gone in tombstones)
+        buried = execute_values(self._cursor, BURY, rows, fetch=True)
+        self._cursor.execute(
+            "DELETE FROM movie_data_warehouse WHERE tmdb_id = ANY(%s)", (sorted(row[0] for row in buried),)
+        )
+        return Counter({"deleted": len(buried), "older": len(rows) - len(buried)})
+
+
+def _encode(films: pd.DataFrame) -> Encoded:
+    normalized = normalize(films)
+    return Encoded(
+        encode(normalized.movies),
+        normalized.entities,
+        {table: encode(frame) for table, frame in normalized.links.items()},
+        encode(history(films)),
+        encode(star(films)),
+    )
+
+
+def _verdicts(films: pd.DataFrame, stored: dict[int, tuple[int, int, str | None, str | None]]) -> Any:
+    """Say for each film: new, changed, refreshed (same content, fetched later), unchanged, or older."""
+    fetched = unwrapped(films["fetched_at"]).cast(pa.int64()).to_pylist()
+    columns = (films["id"].tolist(), fetched, films["message_offset"].tolist(), films["content_digest"].tolist())
+    return pd.Series([_verdict(stored.get(row[0]), row[1:]) for row in zip(*columns, strict=True)], index=films.index)
+
+
+def _verdict(stored: tuple[int, int, str | None, str | None] | None, film: tuple[int, int, str]) -> str:
+    if stored is None:
+        return "new"
+    fetched, offset, content = film
+    if content == stored[2]:
+        return "refreshed" if fetched > stored[0] else "unchanged"
+    return "changed" if (fetched, offset) > stored[:2] else "older"
+
+
+def _move_offset(cursor: Any, offsets: OffsetRange) -> None:
+    """Compare and set: only who finds the offset where its range starts may load the range."""
+    cursor.execute(MOVE_OFFSET, (offsets.end, offsets.topic, offsets.partition, offsets.start))
+    if cursor.rowcount != 1:
+        raise StaleRangeError(offsets)
+
+
+def _add_findings(cursor: Any, run_id: str, verb: str, findings: Counter[str]) -> None:
+    if findings:
+        rows = [(run_id, verb, name, count) for name, count in sorted(findings.items())]
+        execute_values(cursor, ADD_FINDINGS, rows)
+
+
+def _measure(counts: Counter[str]) -> None:
+    for change in ("new", "changed", "refreshed", "unchanged", "older", "deleted"):
+        if counts[change]:
+            metrics.FILMS_LOADED.labels(change=change).inc(counts[change])
+    metrics.DEAD_LETTERS.inc(counts["dead"])
+
+
+MOVE_OFFSET = "UPDATE ingest_offsets SET next_offset = %s WHERE topic = %s AND partition = %s AND next_offset = %s"
+
+STORED = """
+SELECT id, (extract(epoch FROM fetched_at) * 1000000)::bigint, message_offset,
+       replace(content_digest::text, '-', ''), replace(links_digest::text, '-', '')
+FROM movies WHERE id = ANY(%s::bigint[])
+"""
+
+STAGING = """
+CREATE TEMP TABLE stage_movies (LIKE movies) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE stage_genres (id bigint, name varchar, named_at timestamptz) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE stage_production_companies (LIKE stage_genres) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE stage_people (LIKE stage_genres) ON COMMIT DELETE ROWS;
+ALTER TABLE stage_movies ALTER tmdb_id DROP NOT NULL;
+"""
+
+# The anti-join keeps rows that are stored already from being locked, and so from being written.
+PUT_ENTITIES = """
+INSERT INTO {table} AS old (id, name, named_at)
+SELECT new.id, new.name, new.named_at
+FROM stage_{table} AS new LEFT JOIN {table} AS stored USING (id)
+WHERE stored.id IS NULL
+   OR (stored.name <> new.name AND (new.named_at, new.name) > (stored.named_at, stored.name))
+ORDER BY new.id
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, named_at = excluded.named_at
+WHERE old.name <> excluded.name AND (excluded.named_at, excluded.name) > (old.named_at, old.name)
+"""
+
+UPDATE_HISTORY = """
+INSERT INTO movie_history (movie_id, popularity, vote_average, vote_count, revenue)
+SELECT new.id, new.popularity, new.vote_average, new.vote_count, new.revenue
+FROM stage_movies AS new JOIN movies AS old USING (id)
+WHERE (new.popularity, new.vote_average, new.vote_count, new.revenue)
+      IS DISTINCT FROM (old.popularity, old.vote_average, old.vote_count, old.revenue)
+ORDER BY new.id
+"""
+
+UPDATE_MOVIES = """
+UPDATE movies AS old
+SET imdb_id = new.imdb_id, title = new.title, original_title = new.original_title, overview = new.overview,
+    original_language = new.original_language, status = new.status, release_date = new.release_date,
+    runtime = new.runtime, budget = new.budget, revenue = new.revenue, popularity = new.popularity,
+    vote_average = new.vote_average, vote_count = new.vote_count, fetched_at = new.fetched_at,
+    message_offset = new.message_offset, content_digest = new.content_digest, links_digest = new.links_digest,
+    deleted_at = NULL
+FROM stage_movies AS new WHERE old.id = new.id
+"""
+
+REFRESH = """
+UPDATE movies AS old SET fetched_at = new.fetched_at, message_offset = new.message_offset
+FROM (VALUES %s) AS new (id, fetched_at, message_offset) WHERE old.id = new.id
+"""
+
+BURY = """
+UPDATE movies AS old
+SET deleted_at = gone.at, fetched_at = gone.at, message_offset = gone.message_offset, content_digest = NULL
+FROM (VALUES %s) AS gone (id, at, message_offset)
+WHERE old.id = gone.id AND (gone.at, gone.message_offset) > (old.fetched_at, old.message_offset)
+RETURNING old.id
+"""
+
+ADD_FINDINGS = """
+INSERT INTO quality_findings AS old (run_id, verb, finding, count) VALUES %s
+ON CONFLICT (run_id, verb, finding) DO UPDATE SET count = old.count + excluded.count
+"""
