@@ -1,7 +1,8 @@
 """Marks by folder, and the real parts: an embedded Kafka and an embedded PostgreSQL for each worker.
 
 Both start when the first test asks for them and stop with the session. A test gets topics and a database of its own, so
-no test sees what another one left. Imports are late because tests/dags runs in Airflow's environment, without our packages.
+no test sees what another one left. Imports are late because tests/dags runs in Airflow's environment, which has none of
+our packages.
 """
 
 import itertools

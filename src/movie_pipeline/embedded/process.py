@@ -29,6 +29,7 @@ class Order:
     folder: Path
     stop_signal: int
     user: ServerUser | None = None
+    locale: str = "C"
     grace_seconds: float = 10.0
 
     @property
@@ -74,9 +75,9 @@ class Server:
         self.stop()
 
 
-def server_environment() -> dict[str, str]:
+def server_environment(locale: str = "C") -> dict[str, str]:
     """Return the few variables that a server needs: no setting or secret of ours leaks into it."""
-    return {name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ} | {"LC_ALL": "C"}
+    return {name: os.environ[name] for name in _PASSED_ENVIRONMENT if name in os.environ} | {"LC_ALL": locale}
 
 
 def last_words(log: Path) -> str:
@@ -94,7 +95,7 @@ def _spawn(order: Order, lock: int) -> subprocess.Popen[str]:
     wish = {
         "command": [str(part) for part in order.command],
         "cwd": str(order.folder),
-        "environment": server_environment(),
+        "environment": server_environment(order.locale),
         "user": order.user.uid if order.user else None,
         "group": order.user.gid if order.user else None,
         "stop_signal": int(order.stop_signal),
@@ -119,7 +120,7 @@ def _spawn(order: Order, lock: int) -> subprocess.Popen[str]:
 
 @contextmanager
 def locked(folder: Path, wait_seconds: float = 30.0) -> Iterator[int]:
-    """Hold the folder's lock within the block and give its descriptor; StateConflictError when another holds it for long.
+    """Hold the folder's lock within the block and give its descriptor; StateConflictError when another keeps it.
 
     A server inherits the descriptor, and so do its own children: the folder stays locked as long as one of them lives,
     also when the program that started them was killed a moment ago. Then this waits for them to end.
