@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -21,6 +21,9 @@ class FilmSource(Protocol):
     def check(self) -> None:
         """Prove that the service answers and takes the key; InvalidKeyError or SourceUnavailableError otherwise."""
 
+    def origin(self) -> str:
+        """Return where its films come from: `tmdb`, or `sample` when the service is the sample API."""
+
     def popular_ids(self, page: int) -> tuple[list[int], int]:
         """Return the ids of one page (from 1) of the popular list, and the number of pages."""
 
@@ -32,6 +35,55 @@ class FilmSource(Protocol):
 
     def details(self, movie_id: int) -> dict[str, Any]:
         """Return a film with its credits; FilmNotFoundError when TMDB has none."""
+
+
+class Backups(Protocol):
+    """Local copies of messages, kept before they are published."""
+
+    damaged: int
+    """Pieces that the last `read` could not understand and dropped."""
+
+    def begin(self, films: int) -> None:
+        """Choose the form for a run of so many films: a file for each, or segments."""
+
+    def save(self, movie_id: int, content: bytes) -> None:
+        """Keep one message, from any thread; it is durable after `commit`. OutputError when that fails."""
+
+    def commit(self) -> None:
+        """Make everything saved so far durable."""
+
+    def read(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (id, message) of every copy; a film kept several times comes several times."""
+
+
+class Retry(NamedTuple):
+    """A film that the next producer run takes up again."""
+
+    attempts: int
+    reason: str
+    since: datetime
+
+
+class CrawlState(Protocol):
+    """How far producer runs have come, and what they owe."""
+
+    def claim(self, name: str) -> None:
+        """Keep other producers off this crawl until the program ends; StateConflictError when one has it."""
+
+    def load(self, name: str) -> dict[str, Any] | None:
+        """Return what was saved last under this name."""
+
+    def save(self, name: str, state: Mapping[str, Any] | None) -> None:
+        """Save under this name, or forget it (None)."""
+
+    def retries(self) -> dict[int, Retry]:
+        """Return the films that earlier runs could not settle."""
+
+    def record_retries(self, changes: Mapping[int, Retry | None]) -> None:
+        """Put films on the retry list, or take them off it (None)."""
+
+    def stale_ids(self, before: datetime, limit: int) -> list[int]:
+        """Return films of the database that were fetched before that moment, oldest first."""
 
 
 class Publisher(Protocol):
@@ -82,7 +134,9 @@ class TopicReader(Protocol):
 class Engine(Protocol):
     """Where offset ranges are computed."""
 
-    description: str
+    @property
+    def description(self) -> str:
+        """Say where, for the log."""
 
     def run(self, ranges: Sequence[OffsetRange]) -> Iterator[Any]:
         """Run the range task on each range and yield results as they come; a lost range is run again."""
@@ -126,8 +180,8 @@ class Catalogue(Protocol):
     def levels(self) -> "DataFrame":
         """Return films by popularity level and rating level (either may be NULL)."""
 
-    def years(self) -> "DataFrame":
-        """Return one row for each release year: films, money, profitability."""
+    def decades(self) -> "DataFrame":
+        """Return one row for each decade of release: films, money, profitability; films without a date are left out."""
 
     def history(self, limit: int) -> "DataFrame":
         """Return every measurement of the `limit` films whose popularity moved most; empty before a second load."""
@@ -164,6 +218,8 @@ class Progress(Protocol):
         """End the display."""
 
 
+ProgressFor = Callable[[str, int | None], Progress]
+"""Start a display: what is counted, and how many there will be (None when nobody knows)."""
 RangeTask = Callable[[OffsetRange], Any]
 Ids = Iterable[int]
 
