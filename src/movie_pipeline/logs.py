@@ -4,6 +4,7 @@ Every line goes to standard error; standard output belongs to results.
 """
 
 import logging
+import os
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -53,6 +54,8 @@ def configure(settings: Settings) -> None:
     # Client libraries report every reconnect at WARNING; what matters of that our adapters say themselves.
     for noisy in ("kafka", "urllib3", "distributed", "kr8s", "httpx", "matplotlib", "bokeh", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    # Dask sets its own levels when it is imported, here and in its worker processes.
+    os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -66,6 +66,23 @@ def headers(source: str, run_id: str) -> list[tuple[str, bytes]]:
     return [("source", source.encode()), ("run_id", run_id.encode()), ("schema_version", str(SCHEMA_VERSION).encode())]
 
 
+def dead_letter_headers(record: Record, error_class: str, error: str) -> list[tuple[str, bytes]]:
+    """Return a dead letter's headers: the record's own, and its origin, error and time.
+
+    Replaying uses `dlq.topic`, `dlq.partition` and `dlq.offset` to know one dead letter from another.
+    """
+    origin = {
+        "dlq.topic": record.topic,
+        "dlq.partition": str(record.partition),
+        "dlq.offset": str(record.offset),
+        "dlq.error.class": error_class,
+        "dlq.error.text": error,
+        "dlq.time": utc_text(datetime.now(UTC)),
+    }
+    kept = [header for header in record.headers if header[0] not in origin]
+    return [*kept, *((name, value.encode()) for name, value in origin.items())]
+
+
 def utc_text(moment: datetime) -> str:
     """Return a moment as RFC 3339 in UTC with seconds, e.g. `2026-11-23T08:00:00Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -234,7 +251,7 @@ def _entities(names_field: str, names: Any, ids_field: str, ids: Any) -> tuple[l
         raise InvalidMessageError(f"{ids_field} {_shown(ids)}: a list of TMDB ids is required")
     if len(names) != len(ids):
         raise InvalidMessageError(
-            f"{names_field} has {len(names)} entries and {ids_field} has {len(ids)}: arrays of equal length are required"
+            f"{names_field} has {len(names)} entries, {ids_field} has {len(ids)}: arrays of equal length are required"
         )
     if ids and not (_ONLY_WHOLE.issuperset(map(type, ids)) and min(ids) > 0 and max(ids) <= MAX_ID):
         ids = _checked_ids(ids_field, names, ids)

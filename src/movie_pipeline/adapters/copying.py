@@ -3,7 +3,7 @@
 Arrow's CSV quotes every text and leaves NULL unquoted, which is how COPY tells an empty text from NULL.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
 
@@ -18,11 +18,11 @@ WRITE_OPTIONS = csv.WriteOptions(include_header=False, quoting_style="needed", b
 
 
 class Rows(NamedTuple):
-    """Encoded rows for COPY: the columns, the bytes, how many."""
+    """Encoded rows for COPY: the columns, the bytes, their number."""
 
     columns: tuple[str, ...]
     content: pa.Buffer
-    count: int
+    number: int
 
 
 def encode(frame: pd.DataFrame) -> Rows:
@@ -34,9 +34,9 @@ def encode(frame: pd.DataFrame) -> Rows:
 
 def copy(cursor: Any, target: str, rows: Rows) -> int:
     """COPY encoded rows into a table; return their number."""
-    if rows.count:
+    if rows.number:
         cursor.copy_expert(_copy_statement(target, rows.columns).as_string(cursor), BytesIO(rows.content))
-    return rows.count
+    return rows.number
 
 
 def _copy_statement(target: str, columns: Sequence[str]) -> sql.Composed:

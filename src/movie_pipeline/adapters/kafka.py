@@ -4,6 +4,7 @@ Reading never relies on the group's offsets: where to go on is the database's kn
 partitions between several drivers and shows lag to Kafka's own tools.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ POLL_MILLISECONDS = 500
 LINGER_MILLISECONDS = 20
 BATCH_BYTES = 256 * 1024
 FETCH_BYTES = 8 * 1024 * 1024
+TOPIC_ID_SECONDS = 60
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 COMPACTED = {"cleanup.policy": "compact", "max.message.bytes": str(MAX_RECORD_BYTES)}
 DELETED = {"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": str(MAX_RECORD_BYTES)}
@@ -194,6 +196,7 @@ class KafkaReader:
     def __init__(self, address: KafkaAddress, *, group: str | None = None, fetch_records: int = 2000) -> None:
         self._address, self._group, self._fetch_records = address, group, fetch_records
         self._consumer = self._connect()
+        self._topic_id: tuple[str | None, float] = (None, -math.inf)
 
     def partitions(self, topic: str) -> list[int]:
         """Return the topic's partitions, in order."""
@@ -214,8 +217,10 @@ class KafkaReader:
         return {part.partition: (first[part], end[part]) for part in parts}
 
     def topic_id(self, topic: str) -> str | None:
-        """Return the topic's id, None where the broker does not tell one."""
-        return KafkaTopics(self._address).topic_id(topic)
+        """Return the topic's id, at most a minute old; None where the broker does not tell one."""
+        if time.monotonic() - self._topic_id[1] > TOPIC_ID_SECONDS:
+            self._topic_id = (KafkaTopics(self._address).topic_id(topic), time.monotonic())
+        return self._topic_id[0]
 
     def read(self, offsets: OffsetRange, max_records: int) -> Iterator[tuple[list[Record], int]]:
         """Yield (at most max_records records, next offset) until the range is through.
@@ -327,8 +332,8 @@ def _within_log(offsets: OffsetRange) -> Iterator[None]:
         yield
     except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
         raise StateConflictError(
-            f"{offsets.topic}[{offsets.partition}] no longer holds offset {offsets.start}: retention has passed it or the"
-            " topic was made anew; `movie-pipeline consume --reset` starts again from what the topic holds"
+            f"{offsets.topic}[{offsets.partition}] no longer holds offset {offsets.start}: retention has passed it or"
+            " the topic was made anew; `movie-pipeline consume --reset` starts again from what the topic holds"
         ) from error
 
 

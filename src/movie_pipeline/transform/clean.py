@@ -5,7 +5,6 @@ correct. Cleaning its own result changes nothing.
 """
 
 from collections import Counter
-from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 from hashlib import blake2b

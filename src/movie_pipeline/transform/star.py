@@ -69,4 +69,5 @@ def _labels(values: Any, levels: Levels) -> Any:
 
 
 def _lists(films: pd.DataFrame, name: str) -> list[list[str]]:
-    return unwrapped(films[name]).to_pylist()
+    lists: list[list[str]] = unwrapped(films[name]).to_pylist()
+    return lists

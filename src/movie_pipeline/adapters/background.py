@@ -1,0 +1,88 @@
+"""Analysis of batches in a process beside the loading, one at a time."""
+
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from movie_pipeline import logs, metrics
+
+log = logs.get(__name__)
+
+NICENESS = 10
+"""Loading goes first where the two share cores."""
+
+
+class BatchNumbers(Protocol):
+    """Where batches get their numbers; see `offsets.PostgresBatchNumbers`."""
+
+    def next(self, run_id: str, counts: Mapping[str, int]) -> int:
+        """Number a closed batch."""
+
+    def analysed(self, numbers: list[int]) -> None:
+        """Record batches as analysed."""
+
+
+class BackgroundAnalysis:
+    """Numbers batches and analyses them; what closes during an analysis is analysed together afterwards."""
+
+    def __init__(
+        self, numbers: BatchNumbers, *, run_id: str, analyse: Callable[[int, dict[str, int]], None] | None
+    ) -> None:
+        self._numbers, self._run_id, self._analyse = numbers, run_id, analyse
+        self._waiting: list[tuple[int, dict[str, int]]] = []
+        self._running: tuple[Any, list[int]] | None = None
+
+    def close_batch(self, counts: Mapping[str, int]) -> None:
+        """Number a batch, and start its analysis unless one is running."""
+        number = self._numbers.next(self._run_id, counts)
+        log.info("batch closed", batch=number, **counts)
+        if self._analyse is not None:
+            self._waiting.append((number, dict(counts)))
+            self._start_if_free()
+
+    def finish(self) -> None:
+        """Wait until all batches are analysed."""
+        while self._waiting or self._running:
+            if self._running:
+                self._running[0].join()
+            self._start_if_free()
+
+    def _start_if_free(self) -> None:
+        if self._running and self._running[0].is_alive():
+            return
+        if self._running:
+            self._end(*self._running)
+            self._running = None
+        if not self._waiting:
+            return
+        numbers = [number for number, _ in self._waiting]
+        counts: Counter[str] = Counter()
+        for _, found in self._waiting:
+            counts.update(found)
+        self._waiting = []
+        if len(numbers) > 1:
+            log.info("batches analysed together", batch=numbers[-1], skipped=numbers[:-1])
+        # Spawned, not forked: this process has threads and open connections.
+        process = multiprocessing.get_context("spawn").Process(
+            target=_run_nicely, args=(self._analyse, numbers[-1], dict(counts)), name=f"analysis-{numbers[-1]}"
+        )
+        process.start()
+        self._running = (process, numbers)
+
+    def _end(self, process: Any, numbers: list[int]) -> None:
+        process.join()
+        if process.exitcode == 0:
+            self._numbers.analysed(numbers)
+        else:
+            metrics.ANALYSIS_FAILURES.inc()
+            log.error(
+                "analysis failed; the films are loaded all the same", batch=numbers[-1], exit_code=process.exitcode
+            )
+        process.close()
+
+
+def _run_nicely(analyse: Callable[[int, dict[str, int]], None], number: int, counts: dict[str, int]) -> None:
+    os.nice(NICENESS)
+    analyse(number, counts)

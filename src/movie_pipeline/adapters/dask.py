@@ -1,0 +1,261 @@
+"""Where offset ranges are computed: in this process, on a local cluster, a given scheduler, or a KubeCluster."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import ceil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dask
+import yaml
+from distributed import Client, LocalCluster, as_completed
+from distributed.comm.core import CommClosedError
+from distributed.scheduler import KilledWorker
+
+from movie_pipeline import logs, metrics
+from movie_pipeline.errors import RetryLaterError
+from movie_pipeline.messages import OffsetRange
+from movie_pipeline.ports import Engine
+
+log = logs.get(__name__)
+
+RangeTask = Callable[[OffsetRange], Any]
+WORKER_WAIT_SECONDS = 90.0
+LOCAL_WORKERS_MOST = 4
+CLUSTER_LOST = (KilledWorker, CommClosedError, TimeoutError, OSError)
+
+
+class ClusterLostError(RetryLaterError):
+    """The workers or their scheduler went away; what they were loading is planned again."""
+
+
+class InlineEngine:
+    """Compute ranges here, one after the other."""
+
+    description = "this process"
+
+    def __init__(self, task: RangeTask) -> None:
+        self._task = task
+
+    def run(self, ranges: Sequence[OffsetRange]) -> Iterator[Any]:
+        """Run the task on each range."""
+        return map(self._task, ranges)
+
+    def scale(self, backlog: int) -> int:
+        """Stay as it is."""
+        return int(backlog > 0)
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+class DaskEngine:
+    """Compute ranges on a Dask cluster; the task is sent by name, the films never are."""
+
+    def __init__(self, task: RangeTask, cluster: Any, description: str) -> None:
+        self._task, self._cluster, self.description = task, cluster, description
+        self._client = Client(cluster, set_as_default=False, timeout="30s")
+
+    def run(self, ranges: Sequence[OffsetRange]) -> Iterator[Any]:
+        """Run the task on each range and yield results as they come.
+
+        A range whose worker died is computed again by Dask; ClusterLostError when the cluster itself is gone.
+        """
+        futures = []
+        try:
+            self._client.wait_for_workers(1, timeout=WORKER_WAIT_SECONDS)
+            metrics.WORKERS.set(len(self._client.scheduler_info()["workers"]))
+            futures = self._client.map(self._task, ranges, pure=False)
+            for future in as_completed(futures, loop=self._client.loop):
+                yield _result(future)
+        except CLUSTER_LOST as error:
+            raise ClusterLostError(f"{self.description}: {type(error).__name__}: {error}") from error
+        finally:
+            self._client.cancel(futures)
+
+    def scale(self, backlog: int) -> int:
+        """Stay as it is: the size of this cluster is not ours to change."""
+        return int(backlog > 0)
+
+    def close(self) -> None:
+        """Let go of the cluster."""
+        self._client.close(timeout=5)
+        if not isinstance(self._cluster, str):
+            self._cluster.close(timeout=10)
+
+
+def _result(future: Any) -> Any:
+    if future.cancelled():
+        raise ClusterLostError("a range was cancelled: the scheduler lost it")
+    return future.result()
+
+
+class LocalSettings(NamedTuple):
+    """A local cluster: worker processes, and what their environment adds."""
+
+    workers: int
+    environment: Mapping[str, str]
+
+
+def local_engine(task: RangeTask, options: LocalSettings) -> DaskEngine:
+    """Start worker processes on this machine, a thread each: loading holds the interpreter's lock."""
+    workers = options.workers or min(LOCAL_WORKERS_MOST, os.cpu_count() or 1)
+    with dask.config.set({"distributed.worker.daemon": True}):
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            env=dict(options.environment),
+            silence_logs="ERROR",
+            memory_limit=0,
+        )
+    return DaskEngine(task, cluster, f"{workers} local Dask workers")
+
+
+def address_engine(task: RangeTask, address: str) -> DaskEngine:
+    """Use a running scheduler; its workers need this package and their own settings in the environment."""
+    try:
+        return DaskEngine(task, address, f"the Dask scheduler at {address}")
+    except OSError as error:
+        raise ClusterLostError(
+            f"no Dask scheduler answers at {address}: {error}; check DASK_SCHEDULER_ADDRESS"
+        ) from error
+
+
+class KubernetesSettings(NamedTuple):
+    """A KubeCluster and how it follows the backlog."""
+
+    name: str
+    spec: Path
+    minimum: int
+    maximum: int
+    messages_per_worker: int
+    idle_seconds: float
+    owner_name: str | None = None
+    owner_uid: str | None = None
+
+
+class KubernetesEngine(DaskEngine):
+    """A KubeCluster that is scaled by explicit steps: Dask's own autoscaler retires workers at work."""
+
+    def __init__(self, task: RangeTask, options: KubernetesSettings) -> None:
+        from dask_kubernetes.operator import KubeCluster  # noqa: PLC0415 - two seconds that only Kubernetes needs
+
+        self._options = options
+        self._workers = options.minimum
+        self._busy_at = time.monotonic()
+        spec = cluster_spec(options)
+        try:
+            cluster = KubeCluster(
+                custom_cluster_spec=spec,
+                namespace=spec["metadata"].get("namespace"),
+                shutdown_on_close=True,
+                create_mode="CREATE_OR_CONNECT",
+                resource_timeout=60,
+                quiet=True,
+            )
+        except Exception as error:
+            raise ClusterLostError(
+                f"no KubeCluster {options.name}: {type(error).__name__}: {error}; is the Dask operator running, and may"
+                " this service account create daskclusters?"
+            ) from error
+        super().__init__(task, cluster, f"KubeCluster {options.name}")
+
+    def scale(self, backlog: int) -> int:
+        """Fit the workers to the backlog; without one, let them go after the idle time."""
+        now = time.monotonic()
+        if backlog:
+            self._busy_at = now
+            wanted = ceil(backlog / self._options.messages_per_worker)
+            # Never fewer while there is work: a worker that is let go would lose its range.
+            wanted = max(wanted, self._workers, 1)
+        else:
+            idle = now - self._busy_at >= self._options.idle_seconds
+            wanted = self._options.minimum if idle else self._workers
+        wanted = max(self._options.minimum, min(wanted, self._options.maximum))
+        if wanted != self._workers:
+            log.info(
+                "scaling Dask workers", cluster=self._options.name, before=self._workers, wanted=wanted, backlog=backlog
+            )
+            self._cluster.scale(wanted)
+            self._workers = wanted
+            metrics.WORKERS.set(wanted)
+        return wanted
+
+
+def cluster_spec(options: KubernetesSettings) -> dict[str, Any]:
+    """Return the DaskCluster resource: the given file, with our name, size and owner.
+
+    The owner is the driver's pod, so that Kubernetes removes the cluster of a driver that died.
+    """
+    spec: dict[str, Any] = yaml.safe_load(options.spec.read_text(encoding="utf-8"))
+    spec["metadata"]["name"] = options.name
+    spec["spec"]["worker"]["replicas"] = options.minimum
+    if options.owner_name and options.owner_uid:
+        owner = {"apiVersion": "v1", "kind": "Pod", "name": options.owner_name, "uid": options.owner_uid}
+        spec["metadata"]["ownerReferences"] = [owner]
+    return spec
+
+
+class FallbackEngine:
+    """Make the cluster when there is enough to do, replace it when it is lost, and say so.
+
+    Backlogs below `inline_below` messages are computed here: starting workers would cost more than it brings.
+    """
+
+    def __init__(self, choices: Sequence[Callable[[], Engine]], inline: Engine, *, inline_below: int) -> None:
+        self._choices, self._inline, self._inline_below = list(choices), inline, inline_below
+        self._engine: Engine | None = None
+
+    @property
+    def description(self) -> str:
+        """Say where ranges are computed now."""
+        return self._engine.description if self._engine else self._inline.description
+
+    def run(self, ranges: Sequence[OffsetRange]) -> Iterator[Any]:
+        """Run the task on each range, on the cluster if the backlog is worth it."""
+        if sum(item.end - item.start for item in ranges) < self._inline_below:
+            yield from self._inline.run(ranges)
+            return
+        engine = self._started()
+        try:
+            yield from engine.run(ranges)
+        except ClusterLostError:
+            self._drop()
+            raise
+
+    def scale(self, backlog: int) -> int:
+        """Fit the workers to the waiting messages."""
+        if backlog >= max(self._inline_below, 1):
+            return self._started().scale(backlog)
+        return self._engine.scale(0) if self._engine else 0
+
+    def close(self) -> None:
+        """Let the workers go."""
+        if self._engine:
+            self._engine.close()
+            self._engine = None
+
+    def _started(self) -> Engine:
+        while self._engine is None:
+            if not self._choices:
+                self._engine = self._inline
+                break
+            try:
+                self._engine = self._choices[0]()
+                log.info("ranges are computed by", engine=self._engine.description)
+            except (ClusterLostError, OSError) as error:
+                log.warning("engine not to be had, taking the next", reason=str(error))
+                del self._choices[0]
+        return self._engine
+
+    def _drop(self) -> None:
+        log.warning("cluster lost, another is made", engine=self.description)
+        try:
+            self.close()
+        except Exception as error:  # noqa: BLE001 - it is gone already; the next one matters
+            log.info("closing the lost cluster failed too", reason=str(error))
+            self._engine = None
