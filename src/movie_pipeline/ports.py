@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -148,7 +149,8 @@ class Engine(Protocol):
         """Let the workers go."""
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True)
+class Finding:
     """One counted observation about the data's quality."""
 
     name: str
@@ -189,6 +191,9 @@ class Catalogue(Protocol):
     def findings(self) -> list[Finding]:
         """Return the counted findings of `quality.CATALOGUE_FINDINGS`, in that order."""
 
+    def corrections(self) -> list[Finding]:
+        """Return what cleaning had to correct while loading, summed over all loads."""
+
     def training_films(self, limit: int) -> "DataFrame":
         """Return films with popularity and rating known, lists as lists of names; a fixed sample of `limit` when more."""
 
@@ -206,6 +211,19 @@ class ArtifactStore(Protocol):
 
     def folder(self, name: str) -> AbstractContextManager[Path]:
         """Give a temporary folder that becomes `name` when the block ends without an error."""
+
+
+class RunFolders(ArtifactStore, Protocol):
+    """The output directory with its folders of runs: `{prefix}{numbers}`, and one link to the newest."""
+
+    def link(self, name: str, target: str) -> None:
+        """Point the relative link `name` at the folder `target`."""
+
+    def prune(self, prefix: str, keep: int) -> list[str]:
+        """Remove all but the newest `keep` folders of a prefix (0 keeps all) and return their names."""
+
+    def newest(self, prefix: str) -> str | None:
+        """Return the folder that the prefix's `latest` link names."""
 
 
 class Progress(Protocol):

@@ -1,0 +1,365 @@
+"""Charts, model and report of the films as they are now: for a batch of the consumer, and for the DAG's verbs."""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from movie_pipeline import __version__, figures, logs, quality
+from movie_pipeline.figures import DARK, LIGHT, Style
+from movie_pipeline.model import files as model_files
+from movie_pipeline.model import training
+from movie_pipeline.model.features import FeatureSet
+from movie_pipeline.model.training import NothingToLearnError, Training
+from movie_pipeline.ports import Catalogue, Finding, RunFolders
+from movie_pipeline.report import page, tables
+from movie_pipeline.report.page import Chart, Content, RunFacts
+from movie_pipeline.texts import Texts
+
+log = logs.get(__name__)
+
+TOP_FILMS, TOP_DIRECTORS, DIRECTOR_FILMS, MOVERS = 15, 25, 5, 6
+TABLE_FILMS = 50
+CHARTS_FOLDER, MODEL_FOLDER, BATCH_FOLDER = "visualizations_v2_", "ml_model_v2_", "batch_"
+LATEST = "latest"
+BATCH_MODEL, RUN_MODEL = "movie_success_model", "model"
+
+TOP, GENRES, RATINGS, WAREHOUSE, IMPORTANCE, TRENDS = (
+    "top_películas_popularidad",
+    "generos_populares",
+    "generos_valoracion",
+    "analisis_warehouse",
+    "feature_importance",
+    "tendencias_popularidad",
+)
+"""The seed's names of the pictures, and one of ours for the trends."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Everything that charts and report say about the films, from one snapshot of the catalogue."""
+
+    overview: Mapping[str, Any]
+    films: pd.DataFrame
+    genres: pd.DataFrame
+    directors: pd.DataFrame
+    levels: pd.DataFrame
+    decades: pd.DataFrame
+    history: pd.DataFrame
+    verdicts: Sequence[quality.Verdict]
+    corrections: Sequence[Finding]
+
+    @property
+    def findings(self) -> dict[str, tuple[int, str | None]]:
+        """Counted findings, as `RunLog.add_findings` takes them."""
+        return {verdict.name: (verdict.count, verdict.detail) for verdict in self.verdicts}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A training, or why there is none; with what `metrics.json` says."""
+
+    training: Training | None
+    metrics: Mapping[str, Any]
+
+    @property
+    def importance(self) -> list[tuple[str, pd.DataFrame]]:
+        """Importances by feature set."""
+        models = self.training.models.values() if self.training else ()
+        return [(model.features.value, model.importance) for model in models]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a verb leaves: paths by name, counts and findings for the run's record."""
+
+    files: Mapping[str, str]
+    counts: Mapping[str, int]
+    findings: Mapping[str, tuple[int, str | None]]
+
+
+@dataclass(frozen=True)
+class Analyst:
+    """The jobs' surroundings: where files go, the language, how many folders are kept, what time it is."""
+
+    store: RunFolders
+    texts: Texts
+    keep_runs: int
+    clock: Callable[[], datetime]
+
+    def analyse_batch(self, catalogue: Catalogue, facts: RunFacts) -> Outcome:
+        """Write `batch_{n}` and the report of the whole catalogue as of this batch."""
+        numbers, facts = _timed("aggregates", facts, partial(gather, catalogue))
+        model, facts = _timed("model", facts, partial(learn, catalogue))
+        name = f"{BATCH_FOLDER}{facts.batch}"
+        drawn, facts = _timed("charts", facts, partial(self._drawn, numbers, model, facts))
+        with self.store.folder(name) as folder:
+            _write(folder, {f"{chart}.png": figures.png(figure) for chart, (figure, _) in drawn.items()})
+            _write(folder, self._model_files(model, BATCH_MODEL))
+        content = self._content(facts, numbers, model, drawn)
+        files = {"batch": str(self.store.root / name), **self._reports(content, ())}
+        self._tidy(BATCH_FOLDER, name)
+        return Outcome(files, _counts(numbers, model), numbers.findings)
+
+    def charts(self, catalogue: Catalogue, facts: RunFacts) -> Outcome:
+        """Write `visualizations_v2_{date}_{time}`: the pictures and `report.txt`; the model's part comes by `report`."""
+        numbers, facts = _timed("aggregates", facts, partial(gather, catalogue))
+        no_model = Model(None, {"trained": False, "message": self.texts.choose("sin entrenar", "not trained")})
+        drawn, facts = _timed("charts", facts, partial(self._drawn, numbers, no_model, facts))
+        name = f"{CHARTS_FOLDER}{self._stamp()}"
+        with self.store.folder(name) as folder:
+            _write(folder, {f"{chart}.png": figures.png(figure) for chart, (figure, _) in drawn.items()})
+            _write(folder, {"report.txt": page.summary(self._content(facts, numbers, no_model, {}), self.texts)})
+        self._tidy(CHARTS_FOLDER, name)
+        return Outcome({"visualizations": str(self.store.root / name)}, _counts(numbers, no_model), numbers.findings)
+
+    def train(self, catalogue: Catalogue, facts: RunFacts) -> Outcome:
+        """Write `ml_model_v2_{date}_{time}`: model, skops twins, manifest, metrics, importance.
+
+        Too few films are no failure: `metrics.json` and the log say why there is no model.
+        """
+        model = learn(catalogue)
+        name = f"{MODEL_FOLDER}{self._stamp()}"
+        metrics = json.dumps(model.metrics, indent=1, ensure_ascii=False).encode()
+        with self.store.folder(name) as folder:
+            _write(folder, {"metrics.json": metrics, **self._model_files(model, RUN_MODEL)})
+            if model.importance:
+                _write(folder, {f"{IMPORTANCE}.png": figures.png(self._importance(model, LIGHT))})
+        if model.training:
+            self._tidy(MODEL_FOLDER, name)
+        path = self.store.root / name
+        return Outcome(
+            {"model": str(path), "metrics": str(path / "metrics.json")}, {"rows": model.metrics.get("rows", 0)}, {}
+        )
+
+    def report(
+        self,
+        catalogue: Catalogue,
+        facts: RunFacts,
+        *,
+        charts_folder: str | None,
+        model_folder: str | None,
+    ) -> Outcome:
+        """Write `report.html` and `report.txt` to the output directory and to the run's folder of charts.
+
+        `charts_folder` and `model_folder` are names below the output directory, None where there is none.
+        """
+        numbers, facts = _timed("aggregates", facts, partial(gather, catalogue))
+        model = self._stored_model(model_folder)
+        drawn, facts = _timed("charts", facts, partial(self._drawn, numbers, model, facts))
+        content = self._content(facts, numbers, model, drawn)
+        return Outcome(
+            self._reports(content, [charts_folder] if charts_folder else []), _counts(numbers, model), numbers.findings
+        )
+
+    def _drawn(self, numbers: Numbers, model: Model, facts: RunFacts) -> dict[str, tuple[Figure, Figure]]:
+        """Return each chart in both colour schemes."""
+        light, dark = (self._figures(numbers, model, facts, theme) for theme in (LIGHT, DARK))
+        return {name: (light[name], dark[name]) for name in light}
+
+    def _figures(self, numbers: Numbers, model: Model, facts: RunFacts, theme: figures.Theme) -> dict[str, Figure]:
+        style = Style(self.texts, theme, self._note(numbers, facts))
+        drawn = {
+            TOP: figures.top_films(numbers.films.head(TOP_FILMS), style),
+            GENRES: figures.popular_genres(numbers.genres, style),
+            RATINGS: figures.genre_ratings(numbers.genres, style),
+            WAREHOUSE: figures.warehouse(numbers.levels, numbers.decades, style),
+        }
+        if not numbers.history.empty:
+            drawn[TRENDS] = figures.trends(numbers.history, style)
+        if model.importance:
+            drawn[IMPORTANCE] = self._importance(model, theme)
+        return drawn
+
+    def _importance(self, model: Model, theme: figures.Theme) -> Figure:
+        rows = self.texts["films_n"].format(self.texts.number(model.metrics["rows"]))
+        return figures.feature_importance(model.importance, Style(self.texts, theme, rows))
+
+    def _note(self, numbers: Numbers, facts: RunFacts) -> str:
+        whole = self.texts["catalogue_of"].format(self.texts.number(numbers.overview["films"]))
+        if facts.batch is None:
+            return whole
+        messages = self.texts.number(sum((facts.batch_counts or {}).values()))
+        return f"{self.texts['batch'].format(facts.batch, messages)}, {whole}"
+
+    def _content(
+        self, facts: RunFacts, numbers: Numbers, model: Model, drawn: Mapping[str, tuple[Figure, Figure]]
+    ) -> Content:
+        return Content(
+            facts=facts,
+            overview=numbers.overview,
+            charts=[self._chart(name, pair, numbers, model) for name, pair in drawn.items()],
+            tables=[
+                tables.top_films(numbers.films, self.texts),
+                tables.genres(numbers.genres, self.texts),
+                tables.directors(numbers.directors, self.texts, DIRECTOR_FILMS),
+                tables.decades(numbers.decades, self.texts),
+            ],
+            verdicts=numbers.verdicts,
+            cleaning=numbers.corrections,
+            metrics=model.metrics,
+        )
+
+    def _chart(self, name: str, pair: tuple[Figure, Figure], numbers: Numbers, model: Model) -> Chart:
+        title, description = _described(name, numbers, model, self.texts)
+        light, dark = (figures.svg(figure) for figure in pair)
+        return Chart(name, title, description, light, dark)
+
+    def _model_files(self, model: Model, stem: str) -> dict[str, bytes]:
+        if model.training is None:
+            return {}
+        table = pd.concat([rows.assign(feature_set=name) for name, rows in model.importance], ignore_index=True)
+        created = self.clock().astimezone(UTC).isoformat(timespec="seconds")
+        return {
+            **model_files.dump(model.training, stem, created),
+            f"{IMPORTANCE}.csv": table.to_csv(index=False).encode(),
+        }
+
+    def _stored_model(self, folder: str | None) -> Model:
+        """Return metrics and importances that `train` left; the pipeline itself is not needed for a report."""
+        path = self.store.root / (folder or "") / "metrics.json"
+        if folder is None or not path.is_file():
+            return Model(
+                None, {"trained": False, "message": self.texts.choose("no se ha entrenado", "none was trained")}
+            )
+        metrics = json.loads(path.read_bytes())
+        return StoredModel(None, metrics, path.with_name(f"{IMPORTANCE}.csv"))
+
+    def _reports(self, content: Content, folders: Iterable[str]) -> dict[str, str]:
+        rendered = {"report.html": page.html(content, self.texts), "report.txt": page.summary(content, self.texts)}
+        for folder in folders:
+            for name, body in rendered.items():
+                self.store.write_bytes(f"{folder}/{name}", body)
+        paths = {name: self.store.write_bytes(name, body) for name, body in rendered.items()}
+        return {"report": str(paths["report.html"]), "summary": str(paths["report.txt"])}
+
+    def _tidy(self, prefix: str, name: str) -> None:
+        self.store.link(f"{prefix}{LATEST}", name)
+        removed = self.store.prune(prefix, self.keep_runs)
+        if removed:
+            log.info("old runs removed", folders=removed, kept=self.keep_runs)
+
+    def _stamp(self) -> str:
+        return self.clock().astimezone(UTC).strftime("%Y%m%d_%H%M%S")
+
+
+@dataclass(frozen=True)
+class StoredModel(Model):
+    """A model that an earlier verb trained: its figures, and its importances from their file."""
+
+    importances: Path
+
+    @property
+    def importance(self) -> list[tuple[str, pd.DataFrame]]:
+        """Importances by feature set."""
+        if not self.importances.is_file():
+            return []
+        table = pd.read_csv(self.importances)
+        return [(kind.value, table[table["feature_set"] == kind.value].reset_index(drop=True)) for kind in FeatureSet]
+
+
+def gather(catalogue: Catalogue) -> Numbers:
+    """Ask the catalogue for everything that is published."""
+    overview = catalogue.overview()
+    verdicts = quality.judge(catalogue.findings(), overview["films"])
+    log.info("quality", **{verdict.name: verdict.count for verdict in verdicts})
+    for verdict in verdicts:
+        if verdict.breached:
+            log.warning("quality below the floor", finding=verdict.name, share=verdict.share, allowed=verdict.allowed)
+    return Numbers(
+        overview=overview,
+        films=catalogue.top_films(TABLE_FILMS),
+        genres=catalogue.genres(),
+        directors=catalogue.directors(TOP_DIRECTORS, DIRECTOR_FILMS),
+        levels=catalogue.levels(),
+        decades=catalogue.decades(),
+        history=catalogue.history(MOVERS),
+        verdicts=verdicts,
+        corrections=catalogue.corrections(),
+    )
+
+
+def learn(catalogue: Catalogue) -> Model:
+    """Train on the catalogue's training films, or say why that cannot be."""
+    films = catalogue.training_films(training.MAX_FILMS)
+    try:
+        trained = training.train(films)
+    except NothingToLearnError as error:
+        log.warning("no model", reason=str(error))
+        return Model(
+            None, {"trained": False, "message": str(error), "rows": len(films), "libraries": training.versions()}
+        )
+    return Model(trained, trained.metrics)
+
+
+def versions() -> dict[str, str]:
+    """Return what the report says about the software."""
+    return {"movie-pipeline": __version__, **training.versions()}
+
+
+def _timed(name: str, facts: RunFacts, work: Callable[[], Any]) -> tuple[Any, RunFacts]:
+    began = time.monotonic()
+    result = work()
+    return result, replace(facts, seconds={**facts.seconds, name: time.monotonic() - began})
+
+
+def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
+    for name, body in contents.items():
+        (folder / name).write_bytes(body)
+
+
+def _counts(numbers: Numbers, model: Model) -> dict[str, int]:
+    breaches = sum(verdict.breached for verdict in numbers.verdicts)
+    return {"films": int(numbers.overview["films"]), "rows": int(model.metrics.get("rows", 0)), "breaches": breaches}
+
+
+def _described(name: str, numbers: Numbers, model: Model, texts: Texts) -> tuple[str, str]:
+    """Return a chart's title and what it says, for those who cannot see it."""
+    titles = {
+        TOP: "top_films",
+        GENRES: "popular_genres",
+        RATINGS: "genre_rating",
+        WAREHOUSE: "warehouse",
+        IMPORTANCE: "importance",
+        TRENDS: "trends",
+    }
+    say = {
+        TOP: lambda: _list(numbers.films.head(3), "title", "popularity", texts),
+        GENRES: lambda: _list(_named(numbers.genres.head(3), texts), "genre", "films", texts),
+        RATINGS: lambda: _list(_named(_well_rated(numbers.genres), texts), "genre", "rating_mean", texts),
+        WAREHOUSE: lambda: texts["once"],
+        IMPORTANCE: lambda: _list(
+            model.importance[-1][1]
+            .head(3)
+            .assign(feature=lambda rows: rows["feature"].map(lambda feature: texts[f"feature_{feature}"])),
+            "feature",
+            "importance",
+            texts,
+        ),
+        TRENDS: lambda: ", ".join(dict.fromkeys(numbers.history["title"])),
+    }[name]()
+    return texts[titles[name]], say
+
+
+def _named(genres: pd.DataFrame, texts: Texts) -> pd.DataFrame:
+    return genres.assign(genre=genres["genre"].map(texts.genre))
+
+
+def _well_rated(genres: pd.DataFrame) -> pd.DataFrame:
+    return genres[genres["rated"] >= figures.SMALL_GROUP].sort_values("rating_mean", ascending=False).head(3)
+
+
+def _list(frame: pd.DataFrame, name: str, value: str, texts: Texts) -> str:
+    first = texts.choose("Primero: ", "First: ")
+    pairs = [
+        f"{label} ({texts.number(number, 0 if float(number).is_integer() else 2)})"
+        for label, number in zip(frame[name], frame[value], strict=True)
+    ]
+    return first + ", ".join(pairs) if pairs else texts["no_data"]
