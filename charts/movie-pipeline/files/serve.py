@@ -2,6 +2,8 @@
 
 import http.server
 import os
+import signal
+import sys
 from pathlib import Path
 
 ROOT = Path("/data/movie_analytics")
@@ -58,4 +60,6 @@ class Artifacts(http.server.SimpleHTTPRequestHandler):
         """Say nothing of probes; errors are logged by the library."""
 
 
+# The first process of a container gets no default action for SIGTERM.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 http.server.ThreadingHTTPServer(("0.0.0.0", PORT), Artifacts).serve_forever()  # noqa: S104 - a pod's port

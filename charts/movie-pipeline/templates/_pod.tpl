@@ -139,7 +139,7 @@ volumes:
   {{- if .dask }}
   - name: dask
     configMap:
-      name: {{ include "movie-pipeline.daskCluster" $root }}
+      name: {{ include "movie-pipeline.name" (dict "root" $root "part" "dask") }}
   {{- end }}
 {{- end -}}
 
@@ -171,6 +171,12 @@ volumes:
   value: {{ $role.username }}
 - name: PGPASSWORD
   valueFrom: {secretKeyRef: {name: {{ include (printf "movie-pipeline.%sSecret" .) $root }}, key: {{ $role.passwordKey }}}}
+{{- end }}
+{{- if .dask }}
+- name: POD_NAME
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: POD_UID
+  valueFrom: {fieldRef: {fieldPath: metadata.uid}}
 {{- end }}
 {{- if and .tmdb $root.Values.tmdb.existingSecret }}
 - name: TMDB_API_TOKEN
