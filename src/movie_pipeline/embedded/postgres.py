@@ -51,7 +51,7 @@ class EmbeddedPostgres(EmbeddedServer):
         *,
         port: int = 0,
         progress: Progress = silent,
-        ready_seconds: float = 60.0,
+        ready_seconds: float = 120.0,
         binaries: Binaries | None = None,
     ) -> None:
         super().__init__(directory, port=port, progress=progress, ready_seconds=ready_seconds)

@@ -26,7 +26,7 @@ class EmbeddedServer(ABC):
         *,
         port: int = 0,
         progress: Progress = silent,
-        ready_seconds: float = 60.0,
+        ready_seconds: float = 120.0,
     ) -> None:
         self.directory = Path(directory).absolute()
         self.port = port
