@@ -79,7 +79,8 @@ def dead_letter_headers(record: Record, error_class: str, error: str) -> list[tu
         "dlq.error.text": error,
         "dlq.time": utc_text(datetime.now(UTC)),
     }
-    kept = [header for header in record.headers if header[0] not in origin]
+    # Kafka knows headers without a value, its Python client refuses to send them.
+    kept = [(name, value or b"") for name, value in record.headers if name not in origin]
     return [*kept, *((name, value.encode()) for name, value in origin.items())]
 
 
@@ -155,13 +156,21 @@ def decode(record: Record) -> dict[str, Any] | None:
     return film
 
 
+def written_at(record: Record) -> datetime:
+    """Return the record's own time; 1970 where it has none, and never beyond what a database can store."""
+    return datetime.fromtimestamp(min(max(record.timestamp_ms, 0), _LAST_MILLISECOND) / 1000, UTC)
+
+
 def tombstone_id(record: Record) -> int:
     """Return the film that a record without value declares gone; InvalidMessageError when the key is none."""
     return _key(record.key)
 
 
-_NUMERAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+# Python reads no more than 4,300 digits; no number of a film has even forty.
+_NUMERAL = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,9})?")
+_KEY = re.compile(rb"[1-9][0-9]{0,9}")
 _SHOWN = 80
+_LAST_MILLISECOND = 253_402_300_799_000  # 9999-12-31T23:59:59Z
 
 
 def _shown(value: Any) -> str:
@@ -170,7 +179,7 @@ def _shown(value: Any) -> str:
 
 
 def _key(key: bytes | None) -> int:
-    if key is None or not key.isdigit() or key.startswith(b"0") or int(key) > MAX_ID:
+    if key is None or not _KEY.fullmatch(key) or int(key) > MAX_ID:
         raise InvalidMessageError(f"key {_shown(key)}: a TMDB id as ASCII digits is required, 1 to {MAX_ID}")
     return int(key)
 
@@ -188,7 +197,7 @@ def _object(value: bytes) -> dict[str, Any]:
 def _lenient_object(value: bytes) -> Any:
     """NaN and Infinity are no JSON, yet Python's own encoder writes them: they count as unknown numbers."""
     try:
-        message = json.loads(value)
+        message = json.loads(value.decode())
         json.dumps(message, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise InvalidMessageError(f"value {_shown(value)}: not JSON in UTF-8 ({error})") from None
@@ -227,8 +236,8 @@ def _moment(message: Mapping[str, Any], record: Record) -> datetime:
     moment = _parsed_moment(value) if type(value) is str else None
     if value is not None and moment is None:
         raise InvalidMessageError(f"fetched_at {_shown(value)}: an RFC 3339 time is required, e.g. {SAMPLE_FETCHED_AT}")
-    if moment is None or moment.timestamp() * 1000 > record.timestamp_ms:
-        return datetime.fromtimestamp(max(record.timestamp_ms, 0) / 1000, UTC)
+    if moment is None or 0 <= record.timestamp_ms < moment.timestamp() * 1000:
+        return written_at(record)
     return moment
 
 
@@ -265,7 +274,7 @@ def _checked_ids(field: str, names: list[str], ids: list[Any]) -> list[int | Non
     checked: list[int | None] = []
     for name, entity in zip(names, ids, strict=True):
         number = _whole(field, entity)
-        if number is None and not name.strip():
+        if number is None and not name.replace("\0", "").strip():
             raise InvalidMessageError(f"{field}: an entity has neither an id nor a name; one of them is required")
         if number is not None and not (type(number) is int and 0 < number <= MAX_ID):
             raise InvalidMessageError(f"{field} {_shown(entity)}: a TMDB id is required, 1 to {MAX_ID}")

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from movie_pipeline.errors import InvalidMessageError
-from movie_pipeline.messages import OffsetRange, Record, decode, tombstone_id
+from movie_pipeline.messages import OffsetRange, Record, decode, tombstone_id, written_at
 from movie_pipeline.transform.clean import Findings, clean
 from movie_pipeline.transform.frames import decoded
 
@@ -71,9 +71,7 @@ def prepare(offsets: OffsetRange, records: Sequence[Record]) -> Batch:
         if film:
             films.append(film)
         else:
-            tombstones.append(
-                Tombstone(movie_id, record.offset, datetime.fromtimestamp(record.timestamp_ms / 1000, UTC))
-            )
+            tombstones.append(Tombstone(movie_id, record.offset, written_at(record)))
     cleaned = [(*clean(decoded(films)), tuple(tombstones)) for films, tombstones in rounds]
     findings = sum((found for _, found, _ in cleaned), Counter())
     return Batch(offsets, tuple(Round(films, gone) for films, _, gone in cleaned), tuple(dead), findings, kept)
