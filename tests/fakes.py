@@ -176,7 +176,6 @@ class FakeBackups:
         self.saved: list[tuple[int, bytes]] = []
         self.damaged = 0
         self.expected: list[int] = []
-        self.full = False
 
     def begin(self, films: int) -> None:
         self.expected.append(films)
@@ -189,6 +188,9 @@ class FakeBackups:
 
     def read(self) -> Iterator[tuple[int, bytes]]:
         yield from self.saved
+
+    def close(self) -> None:
+        pass
 
 
 class FakeState:

@@ -56,6 +56,9 @@ class Backups(Protocol):
     def read(self) -> Iterator[tuple[int, bytes]]:
         """Yield (id, message) of every copy; a film kept several times comes several times."""
 
+    def close(self) -> None:
+        """Commit and let go."""
+
 
 class Retry(NamedTuple):
     """A film that the next producer run takes up again."""

@@ -38,6 +38,7 @@ class FileBackups:
 
     def begin(self, films: int) -> None:
         """Write segments for more than 10,000 films, single files otherwise."""
+        self.close()
         self._segment = SegmentWriter(self._folder) if films > MOST_SINGLE_FILES else None
 
     def save(self, movie_id: int, content: bytes) -> None:
@@ -51,6 +52,12 @@ class FileBackups:
         """Make everything saved so far durable."""
         if self._segment:
             self._segment.commit()
+
+    def close(self) -> None:
+        """Commit, and let go of the open segment."""
+        if self._segment:
+            self._segment.close()
+            self._segment = None
 
     def read(self) -> Iterator[tuple[int, bytes]]:
         """Yield (id, message) of every file and segment; what is damaged is dropped and counted."""
@@ -105,6 +112,15 @@ class SegmentWriter:
                 if self._file.tell() >= SEGMENT_BYTES:
                     self._file.close()
                     self._file = None
+
+    def close(self) -> None:
+        """Commit and close the file."""
+        try:
+            self.commit()
+        finally:
+            if self._file:
+                self._file.close()
+                self._file = None
 
     def _write(self) -> None:
         if not self._lines:

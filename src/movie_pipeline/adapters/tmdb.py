@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import IO, Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 import orjson
 import requests
@@ -85,9 +85,7 @@ class TmdbSource:
         self._headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self._query = {} if token else {"api_key": key or ""}
         self._setting = "TMDB_API_TOKEN" if token else "TMDB_API_KEY"
-        self._secrets = sorted(
-            {text for text in (token, key) if text} | {quote(text, safe="") for text in (token, key) if text}
-        )
+        self._secrets = sorted(_spellings(token) | _spellings(key), key=len, reverse=True)
         self._timeout, self._attempts, self._retry_seconds = timeout_seconds, attempts, retry_seconds
         self._clock, self._sleep = clock, sleep
         self._local = threading.local()
@@ -256,6 +254,11 @@ class TmdbSource:
             else:
                 return found
         return False
+
+
+def _spellings(secret: str | None) -> set[str]:
+    """Return a secret as it may stand in a library's message: plain, or escaped in an address."""
+    return {secret, quote(secret, safe=""), quote_plus(secret)} if secret else set()
 
 
 def _new_session(api_url: str) -> requests.Session:

@@ -36,7 +36,6 @@ def produce(
     refresh: bool = False,
 ) -> int:
     """Fetch films and publish them; 3 when they lie in the backups only."""
-    from movie_pipeline.adapters.backups import FileBackups
     from movie_pipeline.adapters.crawl_state import StoredCrawlState
     from movie_pipeline.adapters.progress import progress
     from movie_pipeline.jobs import producer
@@ -59,7 +58,7 @@ def produce(
             source=films,
             connect=partial(_ready_publisher, settings),
             topic=settings.kafka_topic,
-            backups=FileBackups(settings.output_dir),
+            backups=backups,
             state=state,
             progress_for=progress,
             run_id=record.run_id,
