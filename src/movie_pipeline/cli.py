@@ -129,7 +129,7 @@ def _consume(verbs: Any) -> None:
 
 def _process(verbs: Any) -> None:
     def handle(settings: Settings, options: argparse.Namespace) -> int:
-        from movie_pipeline.wiring.analyse import process
+        from movie_pipeline.wiring.process import process
 
         return process(settings, alternative=options.alternative)
 
@@ -171,7 +171,7 @@ def _report(verbs: Any) -> None:
 
 def _predict(verbs: Any) -> None:
     def handle(settings: Settings, options: argparse.Namespace) -> int:
-        from movie_pipeline.wiring.analyse import predict
+        from movie_pipeline.wiring.predict import predict
 
         return predict(settings, movie_id=options.id, json_file=options.json, csv_file=options.csv, model=options.model)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from movie_pipeline import logs
+from movie_pipeline import logs, messages
 from movie_pipeline.settings import Settings
 from movie_pipeline.wiring import parts
 
@@ -36,6 +36,7 @@ def produce(
     refresh: bool = False,
 ) -> int:
     """Fetch films and publish them; 3 when they lie in the backups only."""
+    from movie_pipeline.adapters.backups import FileBackups
     from movie_pipeline.adapters.crawl_state import StoredCrawlState
     from movie_pipeline.adapters.progress import progress
     from movie_pipeline.jobs import producer
@@ -58,7 +59,7 @@ def produce(
             source=films,
             connect=partial(_ready_publisher, settings),
             topic=settings.kafka_topic,
-            backups=backups,
+            backups=stack.enter_context(closing(FileBackups(settings.output_dir))),
             state=state,
             progress_for=progress,
             run_id=record.run_id,
@@ -69,6 +70,42 @@ def produce(
         record.state = "degraded" if summary.degraded else "done"
     sys.stdout.write("".join(f"{line}\n" for line in summary.lines()))
     return DEGRADED if summary.degraded else DONE
+
+
+def replay(settings: Settings, *, dead_letters: bool = False, listing: bool = False) -> int:
+    """Publish the backups that the topic lacks, or the dead letters that wait; with `listing` only show them."""
+    from movie_pipeline.adapters.backups import FileBackups
+    from movie_pipeline.adapters.crawl_state import StoredCrawlState
+    from movie_pipeline.adapters.progress import progress
+    from movie_pipeline.jobs import replay as job
+
+    with ExitStack() as stack:
+        record = stack.enter_context(parts.recorded(settings, "replay", optional=True))
+        publisher = stack.enter_context(closing(_ready_publisher(settings)))
+        reader = stack.enter_context(closing(parts.reader(settings)))
+        if not dead_letters:
+            summary = job.replay_backups(
+                backups=FileBackups(settings.output_dir),
+                reader=reader,
+                publisher=publisher,
+                topic=settings.kafka_topic,
+                run_id=record.run_id,
+                progress_for=progress,
+                listing=listing,
+            )
+            record.source, record.counts = messages.SOURCE_BACKUP, dict(vars(summary))
+            lines = summary.lines()
+        else:
+            state = stack.enter_context(closing(StoredCrawlState(settings.database_dsn(), settings.output_dir)))
+            dlq = settings.kafka_dlq_topic
+            if listing:
+                lines = [letter.line() for letter in job.list_dead_letters(reader=reader, state=state, dlq_topic=dlq)]
+            else:
+                count = job.replay_dead_letters(reader=reader, publisher=publisher, state=state, dlq_topic=dlq)
+                record.counts = {"replayed": count}
+                lines = [f"{count} dead letters published again"]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return DONE
 
 
 def source(settings: Settings) -> "TmdbSource":
