@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import psycopg2
 import pyarrow as pa
-from psycopg2.errors import UniqueViolation
+from psycopg2.errors import ForeignKeyViolation, UniqueViolation
 from psycopg2.extras import execute_values
 
 from movie_pipeline import logs, metrics
@@ -31,6 +31,8 @@ log = logs.get(__name__)
 
 CONFLICT_ATTEMPTS = 8
 CONFLICT_PAUSE_SECONDS = 0.05
+CONFLICT_STATES = {"40001", "40P01", "55P03", "23505", "23503"}
+"""Another writer was in the way; 23503 says that an entity we took for stored is not there (any more)."""
 KNOWN_ENTITIES = 400_000
 """Entities that a loader remembers as stored, so that it need not send them again."""
 
@@ -88,8 +90,9 @@ class Loader:
     def load(self, staged: Staged) -> Outcome:
         """Load one batch; it has taken effect exactly once when this returns.
 
-        Conflicts with other writers are retried here. DatabaseUnavailableError when PostgreSQL is away: nothing
-        was written, and the same batch may be loaded again.
+        Conflicts with other writers are retried here. DatabaseUnavailableError when PostgreSQL is away,
+        StateConflictError when schema or rights do not fit: nothing was written, and the same batch may be loaded
+        again.
         """
         dead = list(staged.batch.dead)
         sent: list[DeadLetter] = []
@@ -100,10 +103,9 @@ class Loader:
                 return Outcome(Counter(), stale=True)
             except psycopg2.Error as error:
                 self.close()
-                if not isinstance(error, UniqueViolation) and not postgres.is_outage(error):
-                    raise
-                if attempt == CONFLICT_ATTEMPTS or (error.pgcode or "")[:2] not in {"40", "23", "55"}:
-                    raise DatabaseUnavailableError(f"the load of {staged.batch.offsets} failed: {error}") from error
+                if error.pgcode not in CONFLICT_STATES:
+                    with postgres.translated():
+                        raise
                 log.info("load retried", offsets=tuple(staged.batch.offsets), attempt=attempt, sqlstate=error.pgcode)
                 time.sleep(CONFLICT_PAUSE_SECONDS * attempt)
         raise DatabaseUnavailableError(f"the load of {staged.batch.offsets} found a conflict {CONFLICT_ATTEMPTS} times")
@@ -174,12 +176,14 @@ class _RoundLoad:
     ) -> Counter[str]:
         """Load films under a savepoint; what the database refuses is halved down to the single film."""
         self._cursor.execute("SAVEPOINT films")
+        learned = len(self._learned)
         try:
             counts = self._films(films, encoded)
-        except (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.ProgrammingError) as error:
-            if isinstance(error, UniqueViolation):
+        except psycopg2.Error as error:
+            if not _refuses_rows(error):
                 raise
             self._cursor.execute("ROLLBACK TO SAVEPOINT films")
+            del self._learned[learned:]
             if len(films) == 1:
                 record = records[int(films["message_offset"].iloc[0])]
                 poison.append(DeadLetter(record, type(error).__name__, str(error)))
@@ -271,6 +275,13 @@ class _RoundLoad:
             "DELETE FROM movie_data_warehouse WHERE tmdb_id = ANY(%s)", (sorted(row[0] for row in buried),)
         )
         return Counter({"deleted": len(buried), "older": len(rows) - len(buried)})
+
+
+def _refuses_rows(error: psycopg2.Error) -> bool:
+    """Tell whether the rows themselves are at fault: not the server, the schema, or another writer."""
+    too_large = (error.pgcode or "").startswith("54")
+    about_rows = isinstance(error, psycopg2.DataError | psycopg2.IntegrityError)
+    return too_large or (about_rows and not isinstance(error, UniqueViolation | ForeignKeyViolation))
 
 
 def _encode(films: pd.DataFrame) -> Encoded:

@@ -11,12 +11,14 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812 - psycopg2 spells its class small
 
 from movie_pipeline import logs
-from movie_pipeline.errors import DatabaseUnavailableError
+from movie_pipeline.errors import ConfigurationError, DatabaseUnavailableError, StateConflictError
 
 CONNECT_TIMEOUT_SECONDS = 10
 
 RETRY_STATES = re.compile(r"^(08...|40001|40P01|55P03|53...|57...|58...|25006|XX...)$")
 """SQLSTATEs that say nothing about the data: connection, serialization, deadlock, resources, shutdown, failover."""
+SCHEMA_STATES = ("42", "3F")
+"""Classes for a table, column or right that is missing."""
 
 
 def connect(dsn: str, *, application: str = "movie-pipeline") -> Connection:
@@ -30,6 +32,12 @@ def connect(dsn: str, *, application: str = "movie-pipeline") -> Connection:
             keepalives_interval=10,
             keepalives_count=3,
         )
+    except psycopg2.ProgrammingError:
+        # libpq's text repeats parts of the address, and so perhaps of the password.
+        raise ConfigurationError(
+            "DATABASE_URL (or a PG* setting) is no connection address; allowed is"
+            " postgresql://USER:PASSWORD@HOST:PORT/DATABASE with special characters percent-encoded"
+        ) from None
     except psycopg2.OperationalError as error:
         raise DatabaseUnavailableError(
             f"PostgreSQL does not answer: {_reason(error)}; check DATABASE_URL or PGHOST, PGPORT, PGUSER, PGPASSWORD"
@@ -49,12 +57,20 @@ def session(dsn: str, *, application: str = "movie-pipeline") -> Iterator[Connec
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what only a retry can cure into DatabaseUnavailableError; let the rest pass."""
+    """Turn what only a retry can cure into DatabaseUnavailableError, and what no row causes into StateConflictError.
+
+    What is left speaks of the rows that were sent.
+    """
     try:
         yield
     except psycopg2.Error as error:
         if is_outage(error):
             raise DatabaseUnavailableError(f"PostgreSQL asks for another try: {_reason(error)}") from error
+        if (error.pgcode or "").startswith(SCHEMA_STATES):
+            raise StateConflictError(
+                f"the database's schema or the role's rights do not fit: {_reason(error)};"
+                " run `movie-pipeline migrate` as the owner"
+            ) from error
         raise
 
 
