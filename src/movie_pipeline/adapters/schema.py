@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from movie_pipeline import logs
 from movie_pipeline.adapters import migrations
-from movie_pipeline.adapters.postgres import connect
+from movie_pipeline.adapters.postgres import connect, session
 from movie_pipeline.errors import DatabaseUnavailableError, StateConflictError
 
 MIGRATION_LOCK = 4_603_017_734  # any constant: whoever migrates this database takes this lock
@@ -58,15 +58,16 @@ def require_current(dsn: str) -> None:
 
     A newer schema is fine: migrations only expand.
     """
-    with connect(dsn) as connection, connection.cursor() as cursor:
+    with session(dsn) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('alembic_version')")
-        if cursor.fetchone() == (None,):
-            raise StateConflictError("the database has no schema yet: run `movie-pipeline migrate` first")
-        cursor.execute("SELECT version_num FROM alembic_version")
-        found = cursor.fetchone()
-    connection.close()
+        exists = cursor.fetchone() != (None,)
+        if exists:
+            cursor.execute("SELECT version_num FROM alembic_version")
+        found = cursor.fetchone() if exists else None
+    if not found:
+        raise StateConflictError("the database has no schema yet: run `movie-pipeline migrate` first")
     known = {script.revision for script in ScriptDirectory(_migrations()).walk_revisions()}
-    if found and found[0] in known and found[0] != head():
+    if found[0] in known and found[0] != head():
         raise StateConflictError(
             f"the schema is at revision {found[0]}, needed is {head()}: run `movie-pipeline migrate`"
         )

@@ -7,6 +7,7 @@ time (a second driver, a retried task): moving the offset by compare-and-set is 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -23,6 +24,8 @@ Result = TypeVar("Result")
 IDLE_SECONDS = 1.0
 OUTAGE_PAUSE_SECONDS = 1.0
 OUTAGE_PAUSE_MOST_SECONDS = 30.0
+LOOK_SECONDS = 0.2
+"""How often a pause looks whether it is to end."""
 
 
 class Offsets(Protocol):
@@ -82,7 +85,10 @@ class Consumer:
         batches: Batches,
         membership: Membership,
         progress: ProgressFor | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
+        """Take the parts; `check` is asked before following and raises when loading cannot begin."""
+        self._check = check
         self._plan, self._reader, self._offsets, self._engine = plan, reader, offsets, engine
         self._batches, self._membership, self._progress = batches, membership, progress
         self._counts: Counter[str] = Counter()
@@ -108,27 +114,32 @@ class Consumer:
             self._patiently(partial(self._compute, ranges, progress))
         if progress:
             progress.close()
-        self._close_batch()
-        self._batches.finish()
+        self._patiently(self._close_batch)
+        self._patiently(self._batches.finish)
         return self._counts
 
     def follow(self, stopping: Callable[[], bool]) -> Counter[str]:
-        """Load what comes until `stopping()`; the open range is finished, the open batch is closed."""
-        while not stopping():
-            try:
-                ranges = self._patiently(self._assigned_ranges, stopping)
-                if ranges:
-                    self._patiently(partial(self._compute, ranges, None), stopping)
-                else:
-                    self._engine.scale(0)
-                    time.sleep(IDLE_SECONDS)
-            except _StoppedError:
-                break
-            if self._batch and time.monotonic() - self._batch_began >= self._plan.batch_seconds:
-                self._close_batch()
-        self._close_batch()
-        self._batches.finish()
+        """Load what comes until `stopping()`; the range at hand is finished, the open batch is closed."""
+        with suppress(_StoppedError):
+            self._patiently(self._check, stopping)
+            while not stopping():
+                self._follow_once(stopping)
+        try:
+            self._close_batch()
+            self._batches.finish()
+        except RetryLaterError as error:
+            log.warning("the last batch has no number: its films are loaded all the same", reason=str(error))
         return self._counts
+
+    def _follow_once(self, stopping: Callable[[], bool]) -> None:
+        ranges = self._patiently(self._assigned_ranges, stopping)
+        if ranges:
+            self._patiently(partial(self._compute, ranges, None, stopping), stopping)
+        else:
+            self._engine.scale(0)
+            _pause(IDLE_SECONDS, stopping)
+        if self._batch and time.monotonic() - self._batch_began >= self._plan.batch_seconds:
+            self._patiently(self._close_batch, stopping)
 
     def _assigned_ranges(self) -> list[OffsetRange]:
         mine = self._membership.assigned()
@@ -164,7 +175,9 @@ class Consumer:
                 ranges.append(OffsetRange(topic, partition, position, until))
         return ranges
 
-    def _compute(self, ranges: list[OffsetRange], progress: Progress | None) -> None:
+    def _compute(
+        self, ranges: list[OffsetRange], progress: Progress | None, stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         started = time.monotonic()
         self._engine.scale(_messages(ranges))
         if not self._batch:
@@ -175,6 +188,8 @@ class Consumer:
                 progress.advance(result.next_offset - result.offsets.start)
             if self._batch.total() >= self._plan.batch_size:
                 self._close_batch()
+            if stopping():
+                break
         metrics.BATCH_SECONDS.observe(time.monotonic() - started)
         self.ready = True
 
@@ -214,13 +229,19 @@ class Consumer:
                 if most is not None and time.monotonic() - began > most:
                     raise
                 log.warning("waiting out an outage", reason=str(error), pause_seconds=pause)
-                time.sleep(pause)
+                _pause(pause, stopping)
                 pause = min(2 * pause, OUTAGE_PAUSE_MOST_SECONDS)
         raise _StoppedError
 
 
 class _StoppedError(Exception):
     """Told to stop while waiting."""
+
+
+def _pause(seconds: float, stopping: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while not stopping() and (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, LOOK_SECONDS))
 
 
 def _messages(ranges: Iterable[OffsetRange]) -> int:

@@ -59,6 +59,7 @@ def driver(settings: Settings, run_id: str, *, follow: bool = False) -> Iterator
     from movie_pipeline.adapters.kafka import GroupMember
     from movie_pipeline.adapters.offsets import PostgresOffsets
     from movie_pipeline.adapters.progress import progress
+    from movie_pipeline.adapters.schema import require_current
     from movie_pipeline.jobs.consumer import Consumer, Plan
 
     with ExitStack() as stack:
@@ -88,6 +89,7 @@ def driver(settings: Settings, run_id: str, *, follow: bool = False) -> Iterator
             batches=_batches(settings, run_id),
             membership=member,
             progress=None if follow else progress,
+            check=partial(require_current, settings.database_dsn()),
         )
 
 
