@@ -109,6 +109,14 @@ class PostgresCatalogue:
             )
         return _dated(frame)
 
+    def messages(self, limit: int) -> Iterator[tuple[int, bytes]]:
+        """Yield (id, message) of the live films that were fetched last, at most `limit`."""
+        with translated(), self._open().cursor("messages") as cursor:
+            cursor.itersize = FETCH_ROWS
+            cursor.execute(queries.MESSAGES, {"limit": limit})
+            for movie_id, message in cursor:
+                yield movie_id, message.encode()
+
     def _open(self) -> Connection:
         if self._connection is None:
             raise StateConflictError("the catalogue is closed; use it inside its `with` block")

@@ -156,3 +156,27 @@ WITH chosen AS (
 {FILM_COLUMNS} JOIN chosen ON chosen_id = movies.id ORDER BY movies.id
 """
 FILM = f"{FILM_COLUMNS} WHERE id = %(id)s AND deleted_at IS NULL"
+
+
+def _entities(names: str, ids: str, source: tuple[str, str, str, str]) -> str:
+    """Two parallel arrays from (join table, entity, its key, order); an entity known by name only has no id there."""
+    table, entity, key, order = source
+    linked = f"FROM {table} JOIN {entity} ON {entity}.id = {table}.{key} WHERE {table}.movie_id = movies.id"
+    return f"""'{names}', ARRAY(SELECT {entity}.name {linked} ORDER BY {table}.{order}, {key}),
+       '{ids}', ARRAY(SELECT CASE WHEN {key} > 0 THEN {key} END {linked} ORDER BY {table}.{order}, {key})"""
+
+
+_COMPANIES = ("movie_production_companies", "production_companies", "company_id", "position")
+MESSAGES = f"""
+SELECT id, json_build_object('id', id, 'title', title, 'original_title', original_title, 'overview', overview,
+       'release_date', release_date, 'popularity', popularity, 'vote_average', vote_average, 'vote_count', vote_count,
+       'budget', budget, 'revenue', revenue, 'runtime', runtime, 'imdb_id', imdb_id,
+       'original_language', original_language, 'status', status,
+       {_entities("genres", "genre_ids", ("movie_genres", "genres", "genre_id", "position"))},
+       {_entities("production_companies", "production_company_ids", _COMPANIES)},
+       {_entities("directors", "director_ids", ("movie_directors", "people", "person_id", "position"))},
+       {_entities("cast", "cast_ids", ("movie_cast", "people", "person_id", "billing_order"))},
+       'schema_version', 1,
+       'fetched_at', to_char(fetched_at AT TIME ZONE 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))::text
+FROM {LIVE} ORDER BY fetched_at DESC, id LIMIT %(limit)s
+"""

@@ -109,7 +109,7 @@ class Analyst:
         return Outcome(files, _counts(numbers, model), numbers.findings)
 
     def charts(self, catalogue: Catalogue, facts: RunFacts) -> Outcome:
-        """Write `visualizations_v2_{date}_{time}`: the pictures and `report.txt`; the model's part comes by `report`."""
+        """Write `visualizations_v2_{date}_{time}`: pictures and `report.txt`; `report` adds the model's part."""
         numbers, facts = _timed("aggregates", facts, partial(gather, catalogue))
         no_model = Model(None, {"trained": False, "message": self.texts.choose("sin entrenar", "not trained")})
         drawn, facts = _timed("charts", facts, partial(self._drawn, numbers, no_model, facts))
@@ -120,7 +120,7 @@ class Analyst:
         self._tidy(CHARTS_FOLDER, name)
         return Outcome({"visualizations": str(self.store.root / name)}, _counts(numbers, no_model), numbers.findings)
 
-    def train(self, catalogue: Catalogue, facts: RunFacts) -> Outcome:
+    def train(self, catalogue: Catalogue) -> Outcome:
         """Write `ml_model_v2_{date}_{time}`: model, skops twins, manifest, metrics, importance.
 
         Too few films are no failure: `metrics.json` and the log say why there is no model.

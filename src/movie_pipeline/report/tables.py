@@ -122,6 +122,6 @@ def _table(key: str, title: str, frame: pd.DataFrame, fields: Iterable[tuple[str
 
 
 def _cell(value: Any, show: Show) -> Cell:
-    if value is None or value != value:  # noqa: PLR0124 - NaN
+    if pd.isna(value):
         return Cell(UNKNOWN, None)
     return Cell(show(value), value if isinstance(value, str) else float(value))

@@ -1,5 +1,6 @@
 """Charts, model, report and predictions: which catalogue they read, and what the run's record says of them."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -39,7 +40,7 @@ def charts(settings: Settings) -> int:
 
 def train(settings: Settings) -> int:
     """Train the models into a folder of the run."""
-    return _verb(settings, "train", lambda analyst, catalogue, facts, _earlier: analyst.train(catalogue, facts))
+    return _verb(settings, "train", lambda analyst, catalogue, _facts, _earlier: analyst.train(catalogue))
 
 
 def report(settings: Settings) -> int:
@@ -68,7 +69,7 @@ def _verb(
         record.source, record.state = facts.source, "degraded" if facts.degraded else "done"
         record.counts.update(outcome.counts)
         record.files.update(outcome.files)
-        _keep_findings(settings, record.run_id, verb, outcome.findings)
+        keep_findings(settings, record.run_id, verb, outcome.findings)
     for path in outcome.files.values():
         print(path)  # noqa: T201 - the result of the verb
     return DEGRADED_EXIT if facts.degraded else 0
@@ -96,23 +97,36 @@ def _facts(run_id: str, verb: str, earlier: Mapping[str, Any]) -> "RunFacts":
 
 
 @contextmanager
-def _catalogue(settings: Settings, _earlier: Mapping[str, Any]) -> "Iterator[Catalogue]":
+def _catalogue(settings: Settings, earlier: Mapping[str, Any]) -> "Iterator[Catalogue]":
+    """Give the database's films, or those of this run's files when the run had to do without the database."""
     from movie_pipeline.adapters.aggregates import PostgresCatalogue
+    from movie_pipeline.adapters.frames import FrameCatalogue
+    from movie_pipeline.jobs.process import MESSAGES_FILE, processed_films
 
+    processed = earlier.get("process", {})
+    if processed.get("degraded") and processed.get("source") != PostgresCatalogue.source:
+        films, findings = processed_films((settings.output_dir / MESSAGES_FILE).read_bytes(), datetime.now(UTC))
+        yield FrameCatalogue(films, processed["source"], findings.items())
+        return
     with PostgresCatalogue(settings.database_dsn()) as catalogue:
         yield catalogue
 
 
-def _recorded(settings: Settings, run_id: str) -> Mapping[str, Any]:
-    """Return what earlier verbs of this run recorded; nothing when the database is away."""
+def _recorded(settings: Settings, run_id: str) -> dict[str, Any]:
+    """Return what earlier verbs of this run recorded; without the database, what `process` wrote beside its files."""
     try:
         return parts.run_log(settings).find(run_id)
     except DatabaseUnavailableError as error:
         log.warning("the run's record cannot be read", reason=str(error))
-        return {}
+    from movie_pipeline.jobs.process import FACTS_FILE
+
+    path = settings.output_dir / FACTS_FILE
+    facts = json.loads(path.read_bytes()) if path.is_file() else {}
+    return {"process": facts} if facts.get("run_id") == run_id else {}
 
 
-def _keep_findings(settings: Settings, run_id: str, verb: str, findings: Mapping[str, tuple[int, str | None]]) -> None:
+def keep_findings(settings: Settings, run_id: str, verb: str, findings: Mapping[str, tuple[int, str | None]]) -> None:
+    """Record counted findings of a run, unless the database is away."""
     try:
         parts.run_log(settings).add_findings(run_id, verb, findings)
     except DatabaseUnavailableError as error:
