@@ -98,7 +98,7 @@ def popular_genres(genres: pd.DataFrame, style: Style) -> Figure:
     counts.set_xlim(0, ordered["films"].max() * 1.22)
     counts.set_xlabel(texts["films"])
     _spans(_axes(middle, style), ordered, ("popularity_q1", "popularity_median", "popularity_q3"), theme)
-    middle.set_xlim(left=0)
+    middle.set_xlim(0, ordered["popularity_q3"].max() * 1.06)
     middle.set_xlabel(texts["median_popularity"])
     return figure
 
@@ -132,6 +132,7 @@ def warehouse(level_counts: pd.DataFrame, decades: pd.DataFrame, style: Style) -
     """Draw four views of the warehouse, each film once (columns of `Catalogue.levels` and `Catalogue.decades`)."""
     texts = style.texts
     figure = _figure(style, texts["warehouse"], texts["once"], height=7.4)
+    figure.get_layout_engine().set(h_pad=0.14)  # type: ignore[union-attr,call-arg]
     panels = [_axes(axes, style) for axes in figure.subplots(2, 2).flat]
     _level_bars(panels[0], level_counts, "popularity_level", levels.POPULARITY.labels, style)
     _level_bars(panels[1], level_counts, "rating_level", levels.RATING.labels, style)

@@ -23,7 +23,10 @@ from movie_pipeline.model.training import Training, versions
 FORMAT = 1
 BINDING_LIBRARIES = ("scikit-learn", "numpy", "skops")
 """Libraries whose version must be the recorded one."""
-TRUSTED = ("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",)
+TRUSTED = (
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.model_selection._split.KFold",
+)
 """Types beyond skops' own list that a model of ours contains."""
 
 

@@ -26,8 +26,8 @@ def predict(
 
     folder, stem = _model_place(settings, model)
     films = _films(settings, movie_id, json_file, csv_file)
-    for found in job.predict(films, lambda kind: files.load(lambda name: _bytes(folder / name), stem, kind)):
-        print(json.dumps(found, ensure_ascii=False))  # noqa: T201 - the result of the verb
+    found = job.predict(films, lambda kind: files.load(lambda name: _bytes(folder / name), stem, kind))
+    sys.stdout.write("".join(f"{json.dumps(film, ensure_ascii=False)}\n" for film in found))
     return 0
 
 
