@@ -213,7 +213,11 @@ def test_kafka_users_have_what_their_role_needs_and_no_more(render: Render) -> N
         for item in of_kind(render(), "KafkaUser")
     }
     assert rights == {
-        "producer": [("topic", "tmdb_data", "Describe"), ("topic", "tmdb_data", "Write")],
+        "producer": [
+            ("topic", "tmdb_data", "Describe"),
+            ("topic", "tmdb_data", "Write"),
+            ("topic", "tmdb_data.dlq", "Describe"),
+        ],
         "consumer": [
             ("group", "movie-pipeline", "Read"),
             ("topic", "tmdb_data", "Describe"),
