@@ -16,7 +16,7 @@ import psycopg2
 from psycopg2.extras import Json, execute_values
 
 from movie_pipeline import logs
-from movie_pipeline.adapters.files import FileStore
+from movie_pipeline.adapters.files import FileStore, output_errors
 from movie_pipeline.adapters.postgres import connect
 from movie_pipeline.errors import DatabaseUnavailableError, StateConflictError
 from movie_pipeline.ports import Retry
@@ -48,7 +48,10 @@ class FileState:
 
     def forget(self, name: str) -> None:
         """Remove what was saved."""
-        self._path(name).unlink(missing_ok=True)
+        path = self._path(name)
+        if path.exists():
+            with output_errors(path):
+                path.unlink()
 
     def _path(self, name: str) -> Path:
         safe = "".join(letter if letter.isalnum() or letter in "-_." else "~" for letter in name)

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from movie_pipeline.errors import OutputError
 
+_NO_FOLDER = "a file stands where a folder is needed: set OUTPUT_DIR to another folder"
 _FIXES = {
     errno.ENOSPC: "the disk is full: free space, or set OUTPUT_DIR to another disk",
     errno.EDQUOT: "the disk quota is used up: free space, or set OUTPUT_DIR to another disk",
     errno.EROFS: "the file system is read-only: set OUTPUT_DIR to a writable folder",
     errno.EACCES: "no permission: set OUTPUT_DIR to a folder that this user may write",
-    errno.ENOTDIR: "a file stands where a folder is needed: set OUTPUT_DIR to another folder",
+    errno.ENOTDIR: _NO_FOLDER,
+    errno.EEXIST: _NO_FOLDER,
 }
 
 

@@ -34,6 +34,9 @@ class Limiter(Protocol):
     def pause(self, seconds: float) -> None:
         """Let nobody start for so long: the service asked for it."""
 
+    def close(self) -> None:
+        """Let go of what the limiter holds."""
+
 
 class ThreadLimiter:
     """Slots for the threads of one process."""
@@ -66,6 +69,9 @@ class ThreadLimiter:
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
             self._next = max(self._next, self._paused_until)
+
+    def close(self) -> None:
+        """Let go of nothing: slots need no connection here."""
 
     def _take(self) -> float:
         slot = max(self._next, self._clock())
@@ -122,7 +128,7 @@ class SharedLimiter(ThreadLimiter):
             log.warning(
                 "rate budget not shared",
                 reason=" ".join(str(error).split()),
-                requests_per_second=round(HEADROOM / self._alone.interval_seconds, 2),
+                requests_per_second=round(1 / self._alone.interval_seconds, 2),
             )
             return []
         end = self._clock() + ahead_seconds

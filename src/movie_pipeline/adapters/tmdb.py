@@ -8,10 +8,11 @@ import gzip
 import os
 import random
 import tempfile
-import threading
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import IO, Any
@@ -54,7 +55,7 @@ class _TryAgainError(Exception):
 
 
 class TmdbSource:
-    """Films from TMDB; see `ports.FilmSource`. Threads may share one instance: each has a connection of its own.
+    """Films from TMDB; see `ports.FilmSource`. Threads may share one instance.
 
     One request is tried `attempts` times and for `retry_seconds` at most, then SourceUnavailableError tells why.
     """
@@ -88,8 +89,7 @@ class TmdbSource:
         self._secrets = sorted(_spellings(token) | _spellings(key), key=len, reverse=True)
         self._timeout, self._attempts, self._retry_seconds = timeout_seconds, attempts, retry_seconds
         self._clock, self._sleep = clock, sleep
-        self._local = threading.local()
-        self._sessions: list[requests.Session] = []
+        self._idle: deque[tuple[requests.Session, requests.PreparedRequest]] = deque()
         self._server = ""
 
     def check(self) -> None:
@@ -147,8 +147,9 @@ class TmdbSource:
         return body
 
     def close(self) -> None:
-        """Close the connections of all threads."""
-        for session in self._sessions:
+        """Close the connections and the limiter."""
+        self._limiter.close()
+        for session, _ in self._idle:
             session.close()
 
     def _window(self, since: date, until: date) -> Iterator[int]:
@@ -186,11 +187,12 @@ class TmdbSource:
                 self._sleep(wait)
 
     def _once(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        session, prepared = self._connected()
-        request = prepared.copy()
-        request.url = f"{self._api_url}{path}?{urlencode({**query, **self._query})}"
+        address = f"{self._api_url}{path}?{urlencode({**query, **self._query})}"
         try:
-            answer = session.send(request, timeout=self._timeout, allow_redirects=False)
+            with self._connection() as (session, prepared):
+                request = prepared.copy()
+                request.url = address
+                answer = session.send(request, timeout=self._timeout, allow_redirects=False)
         except requests.RequestException as error:
             metrics.REQUESTS.labels("none").inc()
             raise _TryAgainError(f"{type(error).__name__}: {self._masked(error)}") from None
@@ -227,15 +229,22 @@ class TmdbSource:
             return FilmNotFoundError(f"TMDB has no film {path.removeprefix('/movie/')} ({said})")
         return ConfigurationError(f"TMDB_API_URL={self._api_url}: no {path} there ({said}); the address ends in /3")
 
-    def _connected(self) -> tuple[requests.Session, requests.PreparedRequest]:
-        """Return this thread's session, and a request to copy: preparing each one anew takes a quarter of its cost."""
-        found = getattr(self._local, "connected", None)
-        if found is None:
+    @contextmanager
+    def _connection(self) -> Iterator[tuple[requests.Session, requests.PreparedRequest]]:
+        """Lend a session that no other thread uses, and a request to copy.
+
+        There are as many connections as requests at once, TMDB allows twenty; preparing each request anew would take
+        a quarter of its cost.
+        """
+        try:
+            lent = self._idle.pop()
+        except IndexError:
             session = _new_session(self._api_url)
-            self._sessions.append(session)
-            prepared = session.prepare_request(requests.Request("GET", self._api_url, headers=self._headers))
-            found = self._local.connected = (session, prepared)
-        return found
+            lent = (session, session.prepare_request(requests.Request("GET", self._api_url, headers=self._headers)))
+        try:
+            yield lent
+        finally:
+            self._idle.append(lent)
 
     def _masked(self, said: object) -> str:
         return logs.redact(str(said), self._secrets)
