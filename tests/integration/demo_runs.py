@@ -27,7 +27,8 @@ CONTENT = {
     "movie_cast": "SELECT * FROM movie_cast",
     "history": "SELECT movie_id, popularity, vote_average, vote_count, revenue FROM movie_history",
     "warehouse": """SELECT tmdb_id, title, release_date, release_year, genre, budget, revenue, runtime, director,
-        popularity, vote_average, vote_count, roi, popularity_level, rating_level, is_profitable FROM movie_data_warehouse""",
+        popularity, vote_average, vote_count, roi, popularity_level, rating_level, is_profitable
+        FROM movie_data_warehouse""",
 }
 
 

@@ -78,6 +78,7 @@ class _Demo:
         make_folder(self._settings.output_dir)
         make_folder(self._state)
         require_space(self._state, shutil.disk_usage(self._state).free)
+        films = {} if self._is_live() else self._sample()
         self._kafka = EmbeddedKafka(self._state / "kafka", progress=_bars())
         self._postgres = EmbeddedPostgres(self._state / "postgres")
         servers = (self._kafka, self._postgres)
@@ -86,7 +87,7 @@ class _Demo:
         with ThreadPoolExecutor(len(servers)) as pool:
             for start in [pool.submit(server.start) for server in servers]:
                 start.result()
-        self._settings = self._settings.model_copy(update=self._found())
+        self._settings = self._settings.model_copy(update={**self._found(), **films})
         logs.configure(self._settings)
         return 0
 
@@ -102,7 +103,7 @@ class _Demo:
         }
         if sys.stderr.isatty() and "log_level" not in self._settings.model_fields_set:
             found["log_level"] = "WARNING"
-        return found if self._is_live() else {**found, **self._sample()}
+        return found
 
     def _is_live(self) -> bool:
         return self._data is None and bool(self._settings.tmdb_api_token or self._settings.tmdb_api_key)
