@@ -56,7 +56,12 @@ def test_the_chart_gets_every_artifact_by_values_that_exist(skaffold: dict[str, 
     release = skaffold["deploy"]["helm"]["releases"][0]
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     templates = release["setValueTemplates"]
-    profiles = [patch["value"] for p in skaffold["profiles"] for patch in p.get("patches", []) if patch["path"].endswith("setValues")]
+    profiles = [
+        patch["value"]
+        for p in skaffold["profiles"]
+        for patch in p.get("patches", [])
+        if patch["path"].endswith("setValues")
+    ]
     for path in [*templates, *(path for extra in profiles for path in extra)]:
         found = values
         for key in path.split("."):
@@ -70,7 +75,11 @@ def test_the_chart_gets_every_artifact_by_values_that_exist(skaffold: dict[str, 
 
 def test_its_files_and_services_exist(skaffold: dict[str, Any]) -> None:
     release = skaffold["deploy"]["helm"]["releases"][0]
-    for path in [release["chartPath"], *release["valuesFiles"], *skaffold["deploy"]["helm"]["hooks"]["before"][0]["host"]["command"][3:]]:
+    for path in [
+        release["chartPath"],
+        *release["valuesFiles"],
+        *skaffold["deploy"]["helm"]["hooks"]["before"][0]["host"]["command"][3:],
+    ]:
         assert (ROOT / path).exists(), path
     for artifact in skaffold["build"]["artifacts"]:
         for rule in artifact.get("sync", {}).get("manual", []):

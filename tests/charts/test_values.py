@@ -10,7 +10,9 @@ from . import values_table
 from .cases import CHART, ROOT
 
 DOCUMENT = ROOT / "docs" / "kubernetes.md"
-SUBCHARTS = {item.get("alias", item["name"]) for item in yaml.safe_load((CHART / "Chart.yaml").read_text())["dependencies"]}
+SUBCHARTS = {
+    item.get("alias", item["name"]) for item in yaml.safe_load((CHART / "Chart.yaml").read_text())["dependencies"]
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Make the table of values from the comments in values.yaml; `python tests/charts/values_table.py` writes it into the docs."""
+"""Make the table of values from the comments in values.yaml; run as a program it writes it into the docs."""
 
 import json
 import re
@@ -72,7 +72,9 @@ def _default(values: object, path: tuple[str, ...]) -> str:
 def table() -> str:
     """Return the table in Markdown."""
     head = ["| value | default | meaning |", "|---|---|---|"]
-    return "\n".join(head + [f"| `{row.path}` | {row.default} | {row.meaning.replace('|', chr(92) + '|')} |" for row in rows()])
+    return "\n".join(
+        head + [f"| `{row.path}` | {row.default} | {row.meaning.replace('|', chr(92) + '|')} |" for row in rows()]
+    )
 
 
 if __name__ == "__main__":
