@@ -9,8 +9,7 @@ import pandas as pd
 
 from movie_pipeline.errors import InvalidMessageError
 from movie_pipeline.messages import OffsetRange, Record, decode, tombstone_id, written_at
-from movie_pipeline.transform.clean import Findings, clean
-from movie_pipeline.transform.frames import decoded
+from movie_pipeline.transform.clean import Findings, clean_films
 
 
 class DeadLetter(NamedTuple):
@@ -72,7 +71,7 @@ def prepare(offsets: OffsetRange, records: Sequence[Record]) -> Batch:
             films.append(film)
         else:
             tombstones.append(Tombstone(movie_id, record.offset, written_at(record)))
-    cleaned = [(*clean(decoded(films)), tuple(tombstones)) for films, tombstones in rounds]
+    cleaned = [(*clean_films(films), tuple(tombstones)) for films, tombstones in rounds]
     findings = sum((found for _, found, _ in cleaned), Counter())
     return Batch(offsets, tuple(Round(films, gone) for films, _, gone in cleaned), tuple(dead), findings, kept)
 

@@ -5,9 +5,12 @@ correct. Cleaning its own result changes nothing.
 """
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -16,7 +19,7 @@ import pyarrow as pa
 
 from movie_pipeline import messages
 from movie_pipeline.columns import Kind
-from movie_pipeline.transform.frames import KINDS, arrow, wrapped
+from movie_pipeline.transform.frames import DECODED, KINDS, arrow, lists
 
 Findings = Counter[str]
 
@@ -35,11 +38,20 @@ def clean(decoded: pd.DataFrame) -> tuple[pd.DataFrame, Findings]:
     `fetched_at`, `message_offset`, and two digests: of the links, and of the whole film but for `fetched_at` and
     the offset.
     """
-    findings: Findings = Counter()
     rows = decoded.sort_values("id", kind="stable") if not decoded["id"].is_monotonic_increasing else decoded
-    data: dict[str, list[Any]] = {name: rows[name].tolist() for name in rows.columns}
+    return _clean({name: rows[name].tolist() for name in rows.columns})
+
+
+def clean_films(films: Iterable[Mapping[str, Any]]) -> tuple[pd.DataFrame, Findings]:
+    """Return `clean(frames.decoded(films))`, without making a frame only to take it apart."""
+    rows = zip(*map(itemgetter(*DECODED), sorted(films, key=itemgetter("id"))), strict=True)
+    return _clean({name: list(values) for name, values in zip(DECODED, rows, strict=False)} or {n: [] for n in DECODED})
+
+
+def _clean(data: dict[str, list[Any]]) -> tuple[pd.DataFrame, Findings]:
+    findings: Findings = Counter()
     for name in messages.TEXTS:
-        data[name] = [_text(value, findings) for value in data[name]]
+        data[name] = _texts(data[name], findings)
     data["release_date"] = [_date(value, findings) for value in data["release_date"]]
     data["runtime"] = [_known(value, MAX_RUNTIME_MINUTES, "runtime", findings) for value in data["runtime"]]
     for name in ("budget", "revenue"):
@@ -64,8 +76,8 @@ def _frame(data: dict[str, list[Any]]) -> pd.DataFrame:
     kinds = KINDS["movies"]
     typed = {name: arrow(data[name], kinds[name]) for name in (*SCALARS, "fetched_at", "message_offset")}
     for names, ids in messages.LISTS:
-        typed[names] = wrapped(pa.array(data[names], type=pa.list_(pa.string())))
-        typed[ids] = wrapped(pa.array(data[ids], type=pa.list_(pa.int64())))
+        typed[names] = lists(data[names], pa.string())
+        typed[ids] = lists(data[ids], pa.int64())
     links = [_digest(row) for row in zip(*(data[name] for pair in messages.LISTS for name in pair), strict=True)]
     films = zip(links, *(data[name] for name in SCALARS), strict=True)
     typed["links_digest"] = arrow(links, Kind.DIGEST)
@@ -82,6 +94,12 @@ def _text(value: str | None, findings: Findings) -> str | None:
         findings["NUL removed from a text"] += 1
         value = value.replace("\0", "")
     return value or None
+
+
+def _texts(values: list[str | None], findings: Findings) -> list[str | None]:
+    if "\0" in "".join(filter(None, values)):
+        return [_text(value, findings) for value in values]
+    return [value or None for value in values]
 
 
 def _date(value: Any, findings: Findings) -> date | None:
@@ -138,9 +156,10 @@ def _links(
     """Give every entity its key and keep each once, the first by order."""
     kept_names: list[list[str]] = []
     kept_ids: list[list[int]] = []
+    soiled = "\0" in "".join(chain.from_iterable(all_names))
     for names, ids in zip(all_names, all_ids, strict=True):
-        texts = [_text(name, findings) or "" for name in names] if "\0" in "".join(names) else names
-        keys = (
+        texts = [_text(name, findings) or "" for name in names] if soiled else names
+        keys: list[Any] = (
             [entity_id(name) if key is None else key for name, key in zip(texts, ids, strict=True)]
             if None in ids
             else ids
@@ -148,8 +167,8 @@ def _links(
         if len(set(keys)) < len(keys):
             first = dict(zip(reversed(keys), reversed(texts), strict=True))
             findings[f"duplicate in {field}"] += len(keys) - len(first)
-            order = list(dict.fromkeys(keys))
-            keys, texts = order, [first[key] for key in order]
-        kept_names.append(list(texts))
-        kept_ids.append(list(keys))  # type: ignore[arg-type]
+            keys = list(dict.fromkeys(keys))
+            texts = [first[key] for key in keys]
+        kept_names.append(texts)
+        kept_ids.append(keys)
     return kept_names, kept_ids

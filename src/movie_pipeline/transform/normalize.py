@@ -1,6 +1,5 @@
 """From cleaned films to the rows of the normalized tables."""
 
-from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,31 +87,33 @@ def _pairs(films: pd.DataFrame, link: Link) -> pd.DataFrame:
 
 
 def _entities(films: pd.DataFrame, links: list[Link]) -> pd.DataFrame:
-    ordered = films.sort_values("fetched_at", kind="stable")
-    ids, names, moments = (
-        [*chain.from_iterable(column)] for column in zip(*(_named(ordered, link) for link in links), strict=True)
-    )
-    latest = dict(zip(ids, names, strict=True))
-    named_at = dict(zip(ids, moments, strict=True))
-    if any(latest[key] != name for key, name in zip(ids, names, strict=True)):
-        best = {key: (moment, name) for moment, name, key in sorted(zip(moments, names, ids, strict=True))}
-        latest = {key: name for key, (_, name) in best.items()}
-        named_at = {key: moment for key, (moment, _) in best.items()}
-    keys = sorted(latest)
+    ids, moments, names = _named(films, links)
+    order = np.lexsort((moments, ids))
+    sorted_ids, sorted_moments = ids[order], moments[order]
+    last = np.append(np.flatnonzero(np.diff(sorted_ids)), len(order) - 1) if len(order) else order
+    # Several films of one moment may spell a name differently: the greater text counts, whatever their order.
+    group = np.repeat(np.arange(len(last)), np.diff(last, prepend=-1))
+    latest = np.flatnonzero(sorted_moments == sorted_moments[last][group])
+    chosen = names.take(pa.array(order[last])).to_pylist()
+    differ = pc.not_equal(names.take(pa.array(order[latest])), pa.array(chosen, pa.string()).take(group[latest]))
+    for place in latest[np.asarray(differ)]:
+        chosen[group[place]] = max(chosen[group[place]], names[order[place]].as_py())
     return pd.DataFrame(
         {
-            "id": wrapped(pa.array(keys, type=pa.int64())),
-            "name": wrapped(pa.array([latest[key] for key in keys], type=pa.string())),
-            "named_at": wrapped(
-                pa.array([named_at[key] for key in keys], type=pa.int64()).cast(pa.timestamp("us", tz="UTC"))
-            ),
+            "id": wrapped(pa.array(sorted_ids[last])),
+            "name": wrapped(pa.array(chosen, pa.string())),
+            "named_at": wrapped(pa.array(sorted_moments[last]).cast(pa.timestamp("us", tz="UTC"))),
         },
         copy=False,
     )
 
 
-def _named(films: pd.DataFrame, link: Link) -> tuple[list[Any], list[Any], list[Any]]:
-    """Flat lists of the entities' ids, names and the film's `fetched_at` in microseconds."""
-    ids, names = unwrapped(films[link.ids]), unwrapped(films[link.names])
-    moments = unwrapped(films["fetched_at"]).cast(pa.int64()).take(pc.list_parent_indices(ids))
-    return ids.flatten().to_pylist(), names.flatten().to_pylist(), moments.to_pylist()
+def _named(films: pd.DataFrame, links: list[Link]) -> tuple[Any, Any, Any]:
+    """Flat arrays of the entities' ids, of the film's `fetched_at` in microseconds, and of the names."""
+    fetched = np.asarray(unwrapped(films["fetched_at"]).cast(pa.int64()))
+    ids = [unwrapped(films[link.ids]) for link in links]
+    return (
+        np.concatenate([np.asarray(lists.flatten()) for lists in ids]),
+        np.concatenate([np.repeat(fetched, np.asarray(lists.value_lengths())) for lists in ids]),
+        pa.concat_arrays([unwrapped(films[link.names]).flatten() for link in links]),
+    )

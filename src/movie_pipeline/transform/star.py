@@ -1,8 +1,8 @@
 """From cleaned films to the rows of the warehouse, with the derived values."""
 
-from itertools import product
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,18 +21,16 @@ def star(films: pd.DataFrame) -> pd.DataFrame:
 
     A film without genre or director keeps its row with NULL there. Columns as in `WAREHOUSE_COLUMNS`.
     """
-    pairs = [
-        (index, genre, director)
-        for index, (genres, directors) in enumerate(
-            zip(_lists(films, "genres"), _lists(films, "directors"), strict=True)
-        )
-        for genre, director in product(genres or (None,), directors or (None,))
-    ]
-    rows = pa.array([index for index, _, _ in pairs], type=pa.int64())
-    facts = pa.table({name: unwrapped(column) for name, column in derive(films).items()}).take(rows)
+    genres, directors = unwrapped(films["genres"]), unwrapped(films["directors"])
+    genre_counts, director_counts = _counts(genres), _counts(directors)
+    rows_of = np.maximum(genre_counts, 1) * np.maximum(director_counts, 1)
+    film = np.repeat(np.arange(len(films)), rows_of)
+    place = np.arange(len(film)) - np.repeat(np.cumsum(rows_of) - rows_of, rows_of)
+    genre, director = np.divmod(place, np.maximum(director_counts, 1)[film])
+    facts = pa.table({name: unwrapped(column) for name, column in derive(films).items()}).take(pa.array(film))
     data = {name: wrapped(facts[name].combine_chunks()) for name in facts.column_names}
-    data["genre"] = wrapped(pa.array([genre for _, genre, _ in pairs], type=pa.string()))
-    data["director"] = wrapped(pa.array([director for _, _, director in pairs], type=pa.string()))
+    data["genre"] = wrapped(_picked(genres, genre_counts, film, genre))
+    data["director"] = wrapped(_picked(directors, director_counts, film, director))
     return pd.DataFrame({name: data[name] for name in WAREHOUSE_COLUMNS}, copy=False)
 
 
@@ -68,6 +66,11 @@ def _labels(values: Any, levels: Levels) -> Any:
     return pc.if_else(pc.is_valid(values), labels, pa.scalar(None, pa.string()))
 
 
-def _lists(films: pd.DataFrame, name: str) -> list[list[str]]:
-    lists: list[list[str]] = unwrapped(films[name]).to_pylist()
-    return lists
+def _counts(lists: Any) -> Any:
+    return np.asarray(lists.value_lengths(), dtype=np.int64)
+
+
+def _picked(lists: Any, counts: Any, film: Any, place: Any) -> Any:
+    """One item for each row: that of the film's list at that place, NULL where the list is empty."""
+    starts = np.cumsum(counts) - counts
+    return lists.flatten().take(pa.array(starts[film] + place, mask=counts[film] == 0))
