@@ -221,5 +221,6 @@ def test_counts_tell_what_was_asked(small):
     get(api, "/movie/3")
     get(api, "/movie/99")
     summary = requests.get(f"{api.base}/_counts", timeout=10).json()
+    assert summary["films"].pop("milliseconds") >= 0
     assert summary["films"] == {"fetched": 2, "distinct": 1}
     assert summary["statuses"] == {"200": 2, "404": 1}

@@ -16,7 +16,7 @@ log = logs.get(__name__)
 
 GONE = "gone"
 """Reason on the retry list: TMDB answered 404 once; a second look decides."""
-CHECKPOINT_FILMS = 40
+CHECKPOINT_FILMS = 32
 CHECKPOINT_SECONDS = 1.0
 MOST_OPEN = 2_000
 """Films fetched and not acknowledged; beyond that fetching waits for Kafka."""

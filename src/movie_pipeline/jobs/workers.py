@@ -8,8 +8,8 @@ from typing import NamedTuple, TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 
-WAITING_RESULTS = 4
-"""Results that may wait for the consumer, for each thread; beyond that the threads pause."""
+WAITING_RESULTS = 2
+"""Items in work or waiting for the consumer, for each thread; beyond that the threads pause."""
 JOIN_SECONDS = 2.0
 
 

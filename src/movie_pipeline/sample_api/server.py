@@ -63,6 +63,7 @@ class Counts:
         self.statuses: Counter[int] = Counter()
         self.films: Counter[int] = Counter()
         self.recent: deque[Request] = deque(maxlen=1_000)
+        self.first_film_at = self.last_film_at = 0.0
 
     def connected(self) -> None:
         """Count one connection."""
@@ -77,11 +78,14 @@ class Counts:
             self.paths["/3/movie/{id}" if film_id is not None else request.path] += 1
             if film_id is not None and status == http.HTTPStatus.OK:
                 self.films[film_id] += 1
+                self.last_film_at = time.monotonic()
+                self.first_film_at = self.first_film_at or self.last_film_at
 
     def summary(self) -> dict[str, object]:
         """Return the figures as JSON-ready values."""
         with self._lock:
             films = {"fetched": self.films.total(), "distinct": len(self.films)}
+            films["milliseconds"] = round((self.last_film_at - self.first_film_at) * 1_000)
             return {
                 "connections": self.connections,
                 "statuses": {str(k): v for k, v in self.statuses.items()},
