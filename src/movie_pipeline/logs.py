@@ -6,7 +6,7 @@ Every line goes to standard error; standard output belongs to results.
 import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import structlog
@@ -72,4 +72,12 @@ def redact(text: str, secrets: Iterable[str] | None = None) -> str:
 
 
 def _mask_event(_logger: Any, _method: str, event: Any) -> Any:
-    return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+    return {key: _masked(value) for key, value in event.items()}
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str | BaseException):
+        return redact(str(value))
+    if isinstance(value, Mapping):
+        return {key: _masked(item) for key, item in value.items()}
+    return [_masked(item) for item in value] if isinstance(value, list | tuple | set) else value

@@ -7,7 +7,7 @@ Compose, chart and DAG use these names and no others; `docs/configuration.md` is
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -46,7 +46,7 @@ class Language(StrEnum):
 class Settings(BaseSettings):
     """All settings of one process, frozen; secrets never show in `repr`, logs or errors."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, allow_inf_nan=False)
 
     # --- TMDB
     tmdb_api_token: SecretStr | None = Field(
@@ -207,11 +207,15 @@ class Settings(BaseSettings):
         return found
 
     def secrets(self) -> tuple[str, ...]:
-        """Return every secret text of these settings, for redaction."""
+        """Return every secret text of these settings, for redaction; of an address also the password alone."""
         values = (getattr(self, name) for name in type(self).model_fields)
-        return tuple(
-            value.get_secret_value() for value in values if isinstance(value, SecretStr) and value.get_secret_value()
-        )
+        found = {value.get_secret_value() for value in values if isinstance(value, SecretStr)}
+        if self.database_url:
+            password = self.database_url.get_secret_value().partition("://")[2].rpartition("@")[0].partition(":")[2]
+            found |= {password, unquote(password)}
+        if self.pgpassword:
+            found.add(quote(self.pgpassword.get_secret_value(), safe=""))
+        return tuple(found - {""})
 
 
 def load(**overrides: Any) -> Settings:
