@@ -25,7 +25,7 @@ from movie_pipeline.texts import Texts
 SMALL_GROUP = 30
 WIDTH_INCHES = 8.0
 PNG_DPI = 110
-TITLE_COLUMNS, TITLE_LINES = 34, 2
+TITLE_COLUMNS, TITLE_LINES = 30, 2
 
 
 class Theme(NamedTuple):
@@ -71,7 +71,7 @@ def top_films(films: pd.DataFrame, style: Style) -> Figure:
         percentile = texts["percentile"].format(texts.number(film.percentile, 2))
         label = f"{texts.number(film.popularity, 1)} · {percentile}"
         axes.annotate(label, (film.popularity, row), (4, 0), textcoords="offset points", va="center", color=theme.ink)
-    titles = [wrapped(_with_year(film.title, film.release_year)) for film in _rows(films)]
+    titles = [_with_year(wrapped(film.title), film.release_year) for film in _rows(films)]
     axes.set_yticks(list(rows), titles, parse_math=False)
     axes.invert_yaxis()
     axes.set_xlim(0, films["popularity"].max() * 1.38 or 1)

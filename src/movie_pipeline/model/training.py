@@ -96,14 +96,15 @@ def bounds(pipeline: Pipeline, kind: FeatureSet, interval: tuple[float, float], 
     return pd.DataFrame({"prediction": predicted, "low": np.maximum(low, 0.0), "high": high}, index=films.index)
 
 
-def build(kind: FeatureSet) -> Pipeline:
-    """Return the unfitted Pipeline of a feature set."""
+def fit(kind: FeatureSet, X: pd.DataFrame, y: Numbers) -> Pipeline:  # noqa: N803
+    """Return the Pipeline of a feature set, fitted on these rows; a number that none of them knows is left out."""
     chosen = FEATURE_SETS[kind]
+    numbers = [name for name in chosen.numbers if X[name].notna().any()]
     words = CountVectorizer(token_pattern=r"[^|]+", lowercase=False, binary=True)  # noqa: S106 - no password
     people = TargetEncoder(target_type="continuous", cv=KFold(FOLDS, shuffle=True, random_state=SEED))
     prepare = ColumnTransformer(
         [
-            ("numbers", StandardScaler(), list(chosen.numbers)),
+            ("numbers", StandardScaler(), numbers),
             *((name, words, name) for name in chosen.bags),
             ("labels", people, list(chosen.labels)),
         ],
@@ -114,7 +115,7 @@ def build(kind: FeatureSet) -> Pipeline:
     )
     # Popularity spans three orders of magnitude; on the log scale one blockbuster does not outweigh the rest.
     learn = TransformedTargetRegressor(trees, func=np.log1p, inverse_func=np.expm1)
-    return Pipeline([("prepare", prepare), ("learn", learn)])
+    return Pipeline([("prepare", prepare), ("learn", learn)]).fit(X, y)
 
 
 def _check(y: Numbers) -> None:
@@ -132,7 +133,7 @@ def _train_one(kind: FeatureSet, X: pd.DataFrame, y: Numbers, released: pd.Serie
     folds, residuals = _cross_validate(kind, X.iloc[train_rows], y[train_rows])
     tail = (1 - INTERVAL) / 2
     interval = (float(np.quantile(residuals, tail)), float(np.quantile(residuals, 1 - tail)))
-    pipeline = build(kind).fit(X.iloc[train_rows], y[train_rows])
+    pipeline = fit(kind, X.iloc[train_rows], y[train_rows])
     figures = _score(pipeline, X, y, train_rows, test_rows)
     figures |= {"cross_validation": folds, "interval": _coverage(pipeline, interval, X.iloc[test_rows], y[test_rows])}
     figures["time_split"] = _time_split(kind, X, y, released)
@@ -144,7 +145,7 @@ def _cross_validate(kind: FeatureSet, X: pd.DataFrame, y: Numbers) -> tuple[dict
     """Return mean and standard deviation over the folds, and the out-of-fold residuals on the log scale."""
     scores, residuals = [], []
     for train_rows, test_rows in KFold(FOLDS, shuffle=True, random_state=SEED).split(X):
-        predicted = build(kind).fit(X.iloc[train_rows], y[train_rows]).predict(X.iloc[test_rows])
+        predicted = fit(kind, X.iloc[train_rows], y[train_rows]).predict(X.iloc[test_rows])
         scores.append(_scores(y[test_rows], predicted))
         residuals.append(np.log1p(y[test_rows]) - np.log1p(predicted))
     table = pd.DataFrame(scores)
@@ -197,7 +198,7 @@ def _time_split(kind: FeatureSet, X: pd.DataFrame, y: Numbers, released: pd.Seri
     train_rows, test_rows = order[:cut], order[cut:]
     if len(order) < MIN_FILMS or np.ptp(y[train_rows]) == 0:
         return {"message": f"{len(order)} dated films, {MIN_FILMS} that differ are needed to split by time"}
-    pipeline = build(kind).fit(X.iloc[train_rows], y[train_rows])
+    pipeline = fit(kind, X.iloc[train_rows], y[train_rows])
     first = released.iloc[test_rows[0]].date().isoformat()
     return {"test_from": first, **_score(pipeline, X, y, train_rows, test_rows)}
 
