@@ -212,6 +212,22 @@ def test_two_producers_of_one_crawl_do_not_disturb_each_other(scene):
     assert set(scene.published()) == set(range(1, 61))
 
 
+def test_sigterm_ends_a_run_at_once_and_saves_what_was_acknowledged(scene):
+    scene.api.faults = Faults(latency_seconds=0.3)
+    process = scene.start("produce", TMDB_THREADS="4")
+    while scene.api.counts.films.total() < 12:
+        time.sleep(0.02)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert time.monotonic() - began < 10
+    scene.api.faults = Faults()
+    scene.run("produce")
+    assert set(scene.published()) == set(range(1, 61))
+    assert scene.api.counts.films.total() <= 60 + 4, "only what was in the air is fetched again"
+
+
 @pytest.mark.parametrize("credential", ["TMDB_API_TOKEN", "TMDB_API_KEY"])
 def test_the_credential_is_found_nowhere_afterwards(scene, credential):
     secret = {"TMDB_API_TOKEN": TOKEN, "TMDB_API_KEY": KEY}[credential]

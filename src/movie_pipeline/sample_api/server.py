@@ -270,6 +270,7 @@ class _Connection(socketserver.StreamRequestHandler):
     server: _Server
 
     def handle(self) -> None:
+        """Answer requests until the connection ends."""
         self.server.opened(self.connection)
         try:
             while self._one():

@@ -1,8 +1,10 @@
 """The TMDB side: producer, replay, sample API."""
 
 import argparse
+import signal
 import sys
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -52,6 +54,7 @@ def produce(
     )
     with ExitStack() as stack:
         record = stack.enter_context(parts.recorded(settings, "produce", optional=True))
+        stack.enter_context(_terminable())
         films = stack.enter_context(closing(source(settings)))
         state = stack.enter_context(closing(StoredCrawlState(settings.database_dsn(), settings.output_dir)))
         summary = producer.produce(
@@ -135,7 +138,7 @@ def source(settings: Settings) -> "TmdbSource":
 
 def sample_api(_settings: Settings, options: argparse.Namespace) -> int:
     """Serve films as TMDB until interrupted."""
-    with served(options) as api:
+    with served(options) as api, _terminable():
         log.info("sample API listens", url=api.url, exports=api.export_url)
         api.wait()
     return DONE
@@ -159,6 +162,16 @@ def _ready_publisher(settings: Settings) -> "KafkaPublisher":
     publisher = parts.publisher(settings)
     publisher.ensure_topics()
     return publisher
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does, so that what is acknowledged is saved; process 1 would ignore it."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _mode(*, changes: bool, everything: bool, ids: Path | None, refresh: bool) -> str:
