@@ -1,0 +1,1 @@
+"""Documents against code: generated tables, commands, links, names of settings."""
