@@ -1,7 +1,7 @@
 {{- /* One pod of ours.
 dict: root, component, image (producer or consumer), args or command, resources; optional: account (defaults to the component),
 kafka (the Kafka user's name), database (app or owner), tmdb, artifacts (rw or ro), dask, token, restart, deadline, grace, labels, extra
-(more of the container as YAML), env (more variables as YAML), settings (default true). */ -}}
+(more of the container as YAML), env (more variables as YAML), settings (default true), wait (seconds for the database, and required or optional). */ -}}
 {{- define "movie-pipeline.podTemplate" -}}
 {{- $root := .root -}}
 metadata:
@@ -61,6 +61,31 @@ topologySpreadConstraints:
         {{- include "movie-pipeline.selector" (dict "root" $root "component" $component) | nindent 8 }}
   {{- end }}
 {{- end }}
+{{- end }}
+{{- if .wait }}
+initContainers:
+  - name: wait-for-database
+    image: {{ include "movie-pipeline.image" (dict "root" $root "image" .image) }}
+    imagePullPolicy: {{ $values.image.pullPolicy }}
+    command: {{ list "python" "-c" ($root.Files.Get "files/wait_database.py") (index .wait 0 | toString) (index .wait 1) | toJson }}
+    securityContext:
+      {{- toYaml $values.containerSecurityContext | nindent 6 }}
+    envFrom:
+      - configMapRef:
+          name: {{ include "movie-pipeline.name" (dict "root" $root "part" "settings") }}
+    env:
+      {{- include "movie-pipeline.env" (dict "root" $root "database" .database) | nindent 6 }}
+    resources:
+      requests: {cpu: 20m, memory: 32Mi}
+      limits: {memory: 96Mi}
+    volumeMounts:
+      - name: tmp
+        mountPath: /tmp
+      {{- if $values.database.caSecret }}
+      - name: database-ca
+        mountPath: /etc/movie-pipeline/database
+        readOnly: true
+      {{- end }}
 {{- end }}
 containers:
   - name: {{ .container | default .component }}
