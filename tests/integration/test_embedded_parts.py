@@ -185,7 +185,12 @@ if os.geteuid() == 0:
         assert folder.parent == short_folder / "roots"
         assert folder.stat().st_uid == user.uid != 0
         assert closed.stat().st_mode & 0o777 == 0o700
+        (folder / "data").mkdir()
         assert own_folder(closed / "postgres", user, roots_folder=short_folder / "roots") == folder
+        assert (folder / "data").exists()
+        shutil.rmtree(closed / "postgres")
+        assert own_folder(closed / "postgres", user, roots_folder=short_folder / "roots") == folder
+        assert not (folder / "data").exists()
 
     def test_a_full_folder_of_somebody_else_is_not_taken_over(short_folder):
         folder = short_folder / "precious"

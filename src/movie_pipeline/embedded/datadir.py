@@ -10,7 +10,7 @@ from typing import Any
 
 from movie_pipeline.embedded.binaries import Binaries
 from movie_pipeline.embedded.places import ServerUser, make_folder, write_text
-from movie_pipeline.embedded.process import server_environment
+from movie_pipeline.embedded.process import locked, server_environment
 from movie_pipeline.errors import OutputError
 
 ROLE = "movies"
@@ -27,7 +27,21 @@ def own_folder(asked: Path, user: ServerUser | None, roots_folder: Path = _ROOTS
         return _given_to(user, asked)
     if not roots_folder.exists():
         make_folder(roots_folder).chmod(0o755)
-    return _given_to(user, roots_folder / f"postgres-{sha256(bytes(asked)).hexdigest()[:12]}")
+    folder = _given_to(user, roots_folder / f"postgres-{sha256(bytes(asked)).hexdigest()[:12]}")
+    marker = make_folder(asked, mode=0o700) / "stored-elsewhere"
+    if not marker.exists():
+        # Whoever removed the directory asked for has removed its data, too.
+        with locked(folder):
+            _clear(folder)
+        write_text(marker, f"{folder}\n")
+    return folder
+
+
+def _clear(folder: Path) -> None:
+    for name in ("data", "data.new"):
+        if (folder / name).exists():
+            shutil.rmtree(folder / name)
+    (folder / "password").unlink(missing_ok=True)
 
 
 def _given_to(user: ServerUser, folder: Path) -> Path:

@@ -24,7 +24,7 @@ _JVM = (
     "-Djava.net.preferIPv4Stack=true",
 )
 # The broker needs less than one; the first run of all also writes the cache of classes.
-_GRACE_SECONDS = 20.0
+_STOP_SECONDS = 90.0
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
@@ -108,7 +108,7 @@ class EmbeddedKafka(EmbeddedServer):
         command = [str(self._java.path), *_JVM, *self._cache.flags(self._cache_draft)]
         command += ["-Dlog4j2.configurationFile=log4j2.properties", "-cp", self._class_path]
         command += ["kafka.Kafka", "server.properties"]
-        return Order("Kafka", command, self.directory, signal.SIGTERM, locale="C.UTF-8", grace_seconds=_GRACE_SECONDS)
+        return Order("Kafka", command, self.directory, signal.SIGTERM, locale="C.UTF-8", stop_seconds=_STOP_SECONDS)
 
     def _answers(self, seconds: float) -> bool:
         # A client that knocks before the port is open waits for its back-off; a bare connection does not.

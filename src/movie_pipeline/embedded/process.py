@@ -30,7 +30,10 @@ class Order:
     stop_signal: int
     user: ServerUser | None = None
     locale: str = "C"
-    grace_seconds: float = 10.0
+    stop_seconds: float = 20.0
+    """How long an ordered stop may take before the server is killed."""
+    orphan_seconds: float = 10.0
+    """The same when this program itself was killed."""
 
     @property
     def log_path(self) -> Path:
@@ -65,7 +68,7 @@ class Server:
         lifeline = self._supervisor.stdin
         assert lifeline is not None
         lifeline.close()
-        self._supervisor.wait(self._order.grace_seconds + 10.0)
+        self._supervisor.wait(self._order.stop_seconds + 10.0)
 
     def kill(self) -> None:
         """End the server at once, as a crash would (SIGKILL)."""
@@ -99,7 +102,8 @@ def _spawn(order: Order, lock: int) -> subprocess.Popen[str]:
         "user": order.user.uid if order.user else None,
         "group": order.user.gid if order.user else None,
         "stop_signal": int(order.stop_signal),
-        "grace_seconds": order.grace_seconds,
+        "stop_seconds": order.stop_seconds,
+        "orphan_seconds": order.orphan_seconds,
         "parent": os.getpid(),
         "keep_open": [lock],
     }

@@ -3,7 +3,7 @@
 Started as a script by `process.py` with one JSON argument; it imports nothing but the standard library.
 Standard input is the lifeline: it closes when the program ends, however it ends, SIGKILL included. The parent's process
 id is watched as well, because a forked worker of the program may hold a copy of the lifeline for longer.
-Then the server is asked to stop, and killed when it does not within its grace. Standard output carries the server's
+Then the server is asked to stop, and killed when it does not in time. Standard output carries the server's
 process id and nothing else; standard error is the server's log.
 """
 
@@ -37,7 +37,7 @@ def main() -> int:
     os.close(sys.stdout.fileno())
     while server.poll() is None and not wishes_to_stop and _parent_lives(order["parent"]):
         pass
-    _stop(server, order["stop_signal"], order["grace_seconds"])
+    _stop(server, order)
     return int(server.returncode != 0)
 
 
@@ -62,11 +62,15 @@ def _parent_lives(parent: int) -> bool:
     return not readable and os.getppid() == parent
 
 
-def _stop(server: subprocess.Popen[bytes], stop_signal: int, grace_seconds: float) -> None:
-    deadline = time.monotonic() + grace_seconds
+def _stop(server: subprocess.Popen[bytes], order: dict[str, Any]) -> None:
+    began = time.monotonic()
     if server.poll() is None:
-        server.send_signal(stop_signal)
-    while server.poll() is None and time.monotonic() < deadline:
+        server.send_signal(order["stop_signal"])
+    while server.poll() is None:
+        # What a server does at its end beyond closing its files serves nobody when the parent is dead.
+        grace = order["stop_seconds"] if os.getppid() == order["parent"] else order["orphan_seconds"]
+        if time.monotonic() > began + grace:
+            break
         time.sleep(_POLL_SECONDS / 2)
     # Group members that a dead server left behind end here too; without any the group is gone already.
     with suppress(ProcessLookupError, PermissionError):
