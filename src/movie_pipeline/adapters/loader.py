@@ -95,7 +95,7 @@ class Loader:
 
     def stage(self, batch: Batch) -> Staged:
         """Do ahead what needs no connection; cheap to call for films that turn out unchanged."""
-        encoded = (_encode(round_.films) if self._expect_new else None for round_ in batch.rounds)
+        encoded = (encode_films(round_.films) if self._expect_new else None for round_ in batch.rounds)
         return Staged(batch, tuple(encoded))
 
     def load(self, staged: Staged) -> Outcome:
@@ -143,12 +143,12 @@ class Loader:
                 self._send_dead_letters(unsent)
                 sent.extend(unsent)
             counts["dead"] = len(dead) + len(poison)
-            _add_findings(cursor, self._run_id, self._verb, batch.findings)
+            add_findings(cursor, self._run_id, self._verb, batch.findings)
         self._remember(learned)
         films = counts.total() - counts["dead"]
         if films:
             self._expect_new = counts["new"] * 2 >= films
-        _measure(counts)
+        measure(counts)
         return Outcome(counts)
 
     def _open(self) -> Any:
@@ -164,6 +164,16 @@ class Loader:
             if len(known) + len(names) > KNOWN_ENTITIES:
                 known.clear()
             known.update(names)
+
+
+def load_rounds(cursor: Any, batch: Batch) -> tuple[Counter[str], list[DeadLetter]]:
+    """Load a batch's rounds into an open transaction whose connection has `STAGING`; also return what is refused."""
+    counts: Counter[str] = Counter()
+    poison: list[DeadLetter] = []
+    for round_ in batch.rounds:
+        load = _RoundLoad(cursor, {name: {} for name in ENTITIES}, [])
+        counts += load.load(round_, None, batch.records, poison)
+    return counts, poison
 
 
 class _RoundLoad:
@@ -191,7 +201,7 @@ class _RoundLoad:
         try:
             counts = self._films(films, encoded)
         except psycopg2.Error as error:
-            if not _refuses_rows(error):
+            if not refuses_rows(error):
                 raise
             self._cursor.execute("ROLLBACK TO SAVEPOINT films")
             del self._learned[learned:]
@@ -213,12 +223,12 @@ class _RoundLoad:
     def _films(self, films: pd.DataFrame, encoded: Encoded | None) -> Counter[str]:
         stored = self._stored(films)
         if not stored:
-            self._insert(encoded or _encode(films))
+            self._insert(encoded or encode_films(films))
             return Counter(new=len(films))
         verdicts = _verdicts(films, stored)
         chosen = {verdict: films[verdicts == verdict] for verdict in set(verdicts)}
         if (new := chosen.get("new")) is not None:
-            self._insert(_encode(new))
+            self._insert(encode_films(new))
         if (changed := chosen.get("changed")) is not None:
             self._update(changed, {movie_id: row[3] for movie_id, row in stored.items()})
         if (refreshed := chosen.get("refreshed")) is not None:
@@ -288,14 +298,15 @@ class _RoundLoad:
         return Counter({"deleted": len(buried), "older": len(rows) - len(buried)})
 
 
-def _refuses_rows(error: psycopg2.Error) -> bool:
+def refuses_rows(error: psycopg2.Error) -> bool:
     """Tell whether the rows themselves are at fault: not the server, the schema, or another writer."""
     too_large = (error.pgcode or "").startswith("54")
     about_rows = isinstance(error, psycopg2.DataError | psycopg2.IntegrityError)
     return too_large or (about_rows and not isinstance(error, UniqueViolation | ForeignKeyViolation))
 
 
-def _encode(films: pd.DataFrame) -> Encoded:
+def encode_films(films: pd.DataFrame) -> Encoded:
+    """Return the rows of cleaned films for every table."""
     normalized = normalize(films)
     return Encoded(
         encode(normalized.movies),
@@ -329,13 +340,15 @@ def _move_offset(cursor: Any, offsets: OffsetRange) -> None:
         raise StaleRangeError(offsets)
 
 
-def _add_findings(cursor: Any, run_id: str, verb: str, findings: Counter[str]) -> None:
+def add_findings(cursor: Any, run_id: str, verb: str, findings: Counter[str]) -> None:
+    """Add counted findings to those of the run, in the caller's transaction."""
     if findings:
         rows = [(run_id, verb, name, count) for name, count in sorted(findings.items())]
         execute_values(cursor, ADD_FINDINGS, rows)
 
 
-def _measure(counts: Counter[str]) -> None:
+def measure(counts: Counter[str]) -> None:
+    """Add the counts of a committed load to the metrics."""
     for change in ("new", "changed", "refreshed", "unchanged", "older", "deleted"):
         if counts[change]:
             metrics.FILMS_LOADED.labels(change=change).inc(counts[change])

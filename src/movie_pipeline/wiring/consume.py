@@ -141,7 +141,7 @@ class RangeWorker:
             loader = Loader(
                 self._settings.database_dsn(),
                 run_id=self._run_id,
-                send_dead_letters=partial(_send_dead_letters, self._settings),
+                send_dead_letters=partial(send_dead_letters, self._settings),
             )
             self._parts = (parts.reader(self._settings), loader)
         return self._parts
@@ -159,7 +159,7 @@ def _range_worker(run_id: str) -> RangeWorker:
     return RangeWorker(settings, run_id)
 
 
-def _send_dead_letters(settings: Settings, letters: "Sequence[DeadLetter]") -> None:
+def send_dead_letters(settings: Settings, letters: "Sequence[DeadLetter]") -> None:
     """Publish records to the dead-letter topic and wait for the acknowledgement: the offset moves only after it."""
     publisher = parts.publisher(settings)
     try:

@@ -1,0 +1,271 @@
+"""The first load of an empty database: rows by COPY, keys and indexes after them, all in one transaction.
+
+Whatever ends the transaction early leaves the database as it was: empty, with all its constraints. The result is
+the ordinary path's, row for row. Films that come once are copied as they come; later versions of a film,
+tombstones and whatever else depends on stored rows wait for the keys and then go through the ordinary loader's
+code, still in the same transaction.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any, NamedTuple
+
+import numpy as np
+import psycopg2
+
+from movie_pipeline import logs
+from movie_pipeline.adapters import indexes, postgres
+from movie_pipeline.adapters.copying import Rows, copy, encode
+from movie_pipeline.adapters.loader import add_findings, encode_films, load_rounds, measure, refuses_rows
+from movie_pipeline.adapters.statements import STAGING
+from movie_pipeline.errors import ConfigurationError, StateConflictError
+from movie_pipeline.messages import MAX_ID, OffsetRange, Record
+from movie_pipeline.transform.batch import Batch, DeadLetter, prepare
+from movie_pipeline.transform.frames import unwrapped
+from movie_pipeline.transform.normalize import ENTITIES, LINKS
+
+log = logs.get(__name__)
+
+TABLES = (
+    "movies", *ENTITIES, *(link.table for link in LINKS), "movie_history", "movie_data_warehouse",
+)  # fmt: skip
+WAITING_BYTES = 64 * 1024 * 1024
+"""What may wait for the keys; when more comes, the bulk load ends there and the ordinary path goes on."""
+LOCK_SECONDS = 30
+
+
+class Encoded(NamedTuple):
+    """One batch, ready for COPY: rows by table, the films in them, and what has to wait for the keys."""
+
+    offsets: OffsetRange
+    films: Any
+    rows: tuple[tuple[str, Rows], ...]
+    tombstones: tuple[tuple[int, Record], ...]
+    later: tuple[tuple[int, Record], ...]
+    dead: tuple[DeadLetter, ...]
+    findings: Counter[str]
+
+
+class Target(NamedTuple):
+    """Where a bulk load goes, and on whose behalf."""
+
+    dsn: str
+    run_id: str
+    topic: str
+    topic_id: str | None
+    firsts: Mapping[int, int]
+    """First offset of each partition."""
+    verb: str = "consume"
+
+
+def encode_batch(offsets: OffsetRange, records: Sequence[Record], known: frozenset[int] = frozenset()) -> Encoded:
+    """Encode the first version of each film of a batch; versions after it wait, as does every film in `known`."""
+    batch = prepare(offsets, records)
+    first = batch.rounds[0] if batch.rounds else None
+    later = [film for round_ in batch.rounds[1:] for film in _records(round_, batch)]
+    films, rows, ids = (first.films if first else None), [], np.empty(0, np.int64)
+    if films is not None and known:
+        held = films["id"].isin(known)
+        later += _films(films[held], batch)
+        films = films[~held]
+    if films is not None and len(films):
+        ids = np.asarray(unwrapped(films["id"]))
+        content = encode_films(films)
+        rows = [(f"stage_{name}", encode(frame)) for name, frame in content.entities.items()]
+        rows += [("movies", content.movies), *content.links.items()]
+        rows += [("movie_history", content.history), ("movie_data_warehouse", content.warehouse)]
+    gone = tuple((item.movie_id, batch.records[item.offset]) for item in first.tombstones) if first else ()
+    return Encoded(offsets, ids, tuple(rows), gone, tuple(later), batch.dead, batch.findings)
+
+
+def load_empty(
+    target: Target,
+    batches: Iterable[Encoded],
+    again: Callable[[OffsetRange, frozenset[int]], Encoded],
+    send_dead_letters: Callable[[Sequence[DeadLetter]], None],
+) -> Counter[str]:
+    """Load batches into an empty database and return the counts by kind of change.
+
+    `batches` come in the order of their offsets within a partition; `again` encodes one again without some films.
+    Nothing is loaded (empty counts) when the database refuses a row: the ordinary path finds which one. Raises
+    ConfigurationError under a role that does not own the tables, StateConflictError on a database that is not
+    empty, DatabaseUnavailableError when PostgreSQL goes away; nothing is stored then.
+    """
+    connection = postgres.connect(target.dsn, application="movie-pipeline consume --bulk")
+    with closing(connection), postgres.translated():
+        try:
+            with connection, connection.cursor() as cursor:
+                counts = _Load(cursor, target, again, send_dead_letters).run(batches)
+        except psycopg2.Error as error:
+            if not refuses_rows(error):
+                raise
+            log.warning("a row was refused: nothing is bulk loaded, the ordinary path goes on", reason=str(error))
+            return Counter()
+    measure(counts)
+    return counts
+
+
+class _Load:
+    """The transaction."""
+
+    def __init__(
+        self,
+        cursor: Any,
+        target: Target,
+        again: Callable[[OffsetRange, frozenset[int]], Encoded],
+        send_dead_letters: Callable[[Sequence[DeadLetter]], None],
+    ) -> None:
+        self._cursor, self._target, self._again = cursor, target, again
+        self._send_dead_letters = send_dead_letters
+        self._seen = _Ids()
+        self._positions = dict(target.firsts)
+        self._counts: Counter[str] = Counter()
+        self._findings: Counter[str] = Counter()
+        self._dead: list[DeadLetter] = []
+        self._later: dict[int, list[Record]] = defaultdict(list)
+        self._waiting_bytes = 0
+
+    def run(self, batches: Iterable[Encoded]) -> Counter[str]:
+        self._claim()
+        removed = indexes.remove(self._cursor, TABLES)
+        for batch in batches:
+            self._take(batch)
+            if self._waiting_bytes > WAITING_BYTES:
+                log.info("the bulk load ends early: too much waits for the keys", waiting_bytes=self._waiting_bytes)
+                break
+        for table in ENTITIES:
+            self._cursor.execute(PUT_NEWEST.format(table=table))
+        indexes.restore(self._cursor, removed)
+        self._cursor.execute("ANALYZE " + ", ".join(TABLES))
+        self._load_later()
+        self._finish()
+        return self._counts
+
+    def _claim(self) -> None:
+        """Keep everybody else out, and refuse what this is not for."""
+        self._cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+        self._cursor.execute(OWNED, (list(TABLES),))
+        owned, role = self._cursor.fetchone()
+        if not owned:
+            raise ConfigurationError(
+                f"--bulk drops and rebuilds indexes, and role {role!r} does not own the tables: use the role that"
+                " migrates, or leave --bulk out"
+            )
+        self._cursor.execute(f"LOCK TABLE {', '.join(TABLES)} IN ACCESS EXCLUSIVE MODE")
+        self._cursor.execute("LOCK TABLE ingest_offsets IN EXCLUSIVE MODE")
+        for table in TABLES:
+            self._cursor.execute(f"SELECT EXISTS (SELECT FROM {table})")  # noqa: S608 - our own table names
+            if self._cursor.fetchone()[0]:
+                raise StateConflictError(f"--bulk is for an empty database, and {table} has rows: leave --bulk out")
+        self._cursor.execute(
+            "SELECT partition, next_offset FROM ingest_offsets WHERE topic = %s", (self._target.topic,)
+        )
+        for partition, position in self._cursor.fetchall():
+            if position != self._target.firsts.get(partition):
+                raise StateConflictError(
+                    f"--bulk is for an empty database, and {self._target.topic}[{partition}] is read up to"
+                    f" {position} already: leave --bulk out"
+                )
+        self._cursor.execute(STAGING + TUNING)
+
+    def _take(self, batch: Encoded) -> None:
+        gone = dict(batch.tombstones)
+        known = frozenset(self._seen.among(batch.films))
+        self._findings += batch.findings
+        self._dead += batch.dead
+        if known:
+            batch = self._again(batch.offsets, known)
+        for table, rows in batch.rows:
+            copy(self._cursor, table, rows)
+        buried = self._seen.among(np.fromiter(gone, np.int64, len(gone)))
+        # A film that was never seen leaves nothing to mark, as in the ordinary path.
+        self._counts += Counter({"new": len(batch.films), "older": len(gone) - len(buried)})
+        later = [*batch.later, *((movie_id, gone[movie_id]) for movie_id in buried)]
+        self._seen.add(batch.films)
+        self._seen.add(np.array([movie_id for movie_id, _ in later], np.int64))
+        partition = batch.offsets.partition
+        self._later[partition] += [record for _, record in later]
+        self._waiting_bytes += sum(_size(record) for _, record in later)
+        self._waiting_bytes += sum(_size(letter.record) for letter in batch.dead)
+        self._positions[partition] = batch.offsets.end
+
+    def _load_later(self) -> None:
+        for partition, records in sorted(self._later.items()):
+            records.sort(key=lambda record: record.offset)
+            whole = OffsetRange(
+                self._target.topic, partition, self._target.firsts[partition], self._positions[partition]
+            )
+            batch = prepare(whole, records)
+            counts, poison = load_rounds(self._cursor, batch)
+            self._counts += counts
+            self._dead += poison
+
+    def _finish(self) -> None:
+        self._counts["dead"] = len(self._dead)
+        add_findings(self._cursor, self._target.run_id, self._target.verb, self._findings)
+        for partition, position in sorted(self._positions.items()):
+            self._cursor.execute(SET_OFFSET, (self._target.topic, partition, position, self._target.topic_id))
+        if self._dead:
+            self._send_dead_letters(self._dead)
+
+
+class _Ids:
+    """A set of film ids, a bit each: at most 256 MiB, and in practice as much as the largest id needs."""
+
+    def __init__(self) -> None:
+        self._bits = np.zeros(1024, np.uint8)
+
+    def add(self, ids: Any) -> None:
+        """Add an array of ids."""
+        if len(ids):
+            self._reach(int(ids.max()))
+            np.bitwise_or.at(self._bits, ids >> 3, np.left_shift(1, ids & 7).astype(np.uint8))
+
+    def among(self, ids: Any) -> list[int]:
+        """Return those of the ids that are in the set."""
+        if not len(ids):
+            return []
+        self._reach(int(ids.max()))
+        found = (self._bits[ids >> 3] >> (ids & 7).astype(np.uint8)) & 1
+        return [int(movie_id) for movie_id in ids[found.astype(bool)]]
+
+    def _reach(self, movie_id: int) -> None:
+        if movie_id >> 3 >= len(self._bits):
+            wanted = min(2 * (movie_id >> 3) + 1, (MAX_ID >> 3) + 1)
+            self._bits = np.concatenate([self._bits, np.zeros(wanted - len(self._bits), np.uint8)])
+
+
+def _records(round_: Any, batch: Batch) -> Iterator[tuple[int, Record]]:
+    yield from _films(round_.films, batch)
+    yield from ((gone.movie_id, batch.records[gone.offset]) for gone in round_.tombstones)
+
+
+def _films(films: Any, batch: Batch) -> list[tuple[int, Record]]:
+    places = zip(films["id"].tolist(), films["message_offset"].tolist(), strict=True)
+    return [(movie_id, batch.records[offset]) for movie_id, offset in places]
+
+
+def _size(record: Record) -> int:
+    return len(record.value or b"") + 200
+
+
+OWNED = """
+SELECT bool_and(pg_has_role(current_user, relowner, 'USAGE')), current_user
+FROM pg_class WHERE oid = ANY(%s::regclass[])
+"""
+
+TUNING = """
+SET LOCAL maintenance_work_mem = '256MB';
+SET LOCAL work_mem = '64MB';
+"""
+
+PUT_NEWEST = """
+INSERT INTO {table} (id, name, named_at)
+SELECT DISTINCT ON (id) id, name, named_at FROM stage_{table} ORDER BY id, named_at DESC, name DESC
+"""
+
+SET_OFFSET = """
+INSERT INTO ingest_offsets AS old (topic, partition, next_offset, topic_id) VALUES (%s, %s, %s, %s)
+ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset
+"""
