@@ -35,8 +35,8 @@ class InlineEngine:
 
     description = "this process"
 
-    def __init__(self, task: RangeTask) -> None:
-        self._task = task
+    def __init__(self, task: RangeTask, let_go: Callable[[], None] = lambda: None) -> None:
+        self._task, self._let_go = task, let_go
 
     def run(self, ranges: Sequence[OffsetRange]) -> Iterator[Any]:
         """Run the task on each range."""
@@ -47,7 +47,8 @@ class InlineEngine:
         return int(backlog > 0)
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Let go of what the task holds open."""
+        self._let_go()
 
 
 class DaskEngine:
@@ -238,6 +239,7 @@ class FallbackEngine:
         if self._engine:
             self._engine.close()
             self._engine = None
+        self._inline.close()
 
     def _started(self) -> Engine:
         while self._engine is None:

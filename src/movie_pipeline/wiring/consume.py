@@ -110,7 +110,8 @@ def engine_of(settings: Settings, run_id: str) -> "FallbackEngine":
     }
     if settings.dask_engine is EngineKind.ADDRESS and not settings.dask_scheduler_address:
         raise ConfigurationError("DASK_ENGINE=address needs DASK_SCHEDULER_ADDRESS, e.g. tcp://scheduler:8786")
-    inline = dask.InlineEngine(RangeWorker(settings, run_id).run)
+    worker = RangeWorker(settings, run_id)
+    inline = dask.InlineEngine(worker.run, worker.close)
     return dask.FallbackEngine(choices[settings.dask_engine], inline, inline_below=settings.inline_below)
 
 
@@ -129,10 +130,14 @@ class RangeWorker:
         try:
             return ingest_range(offsets, reader=reader, warehouse=loader, load_size=self._settings.load_size)
         except BaseException:
-            self._parts = None
-            reader.close()
-            loader.close()
+            self.close()
             raise
+
+    def close(self) -> None:
+        """Let go of the connections; the next range opens new ones."""
+        opened, self._parts = self._parts, None
+        for part in opened or ():
+            part.close()
 
     def _opened(self) -> tuple[Any, Any]:
         from movie_pipeline.adapters.loader import Loader
