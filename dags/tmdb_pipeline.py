@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -125,7 +125,7 @@ def _process(command: Command) -> dict[str, Any]:
 
 
 def _pod(command: Command) -> dict[str, Any]:
-    # PIPELINE_PODS: pod templates (JSON, as in Kubernetes) by the names in COMMANDS; `warehouse` may be left to `consumer`.
+    # PIPELINE_PODS: pod templates (JSON, as in Kubernetes) by the names in COMMANDS; `warehouse` falls to `consumer`.
     pods = json.loads(os.environ["PIPELINE_PODS"])
     template = pods[command.pod] if command.pod in pods else pods["consumer"]
     return {
@@ -171,7 +171,7 @@ with DAG(
     description="TMDB -> Kafka -> PostgreSQL -> charts, model, report",
     doc_md=DOC,
     schedule="0 */12 * * *",
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=6),

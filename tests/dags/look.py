@@ -4,13 +4,13 @@ A program of its own, because the file reads its variables when it is imported. 
 """
 
 import json
-import os
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
-DAGS = os.path.join(os.path.dirname(__file__), "..", "..", "dags")
+DAGS = Path(__file__).parents[2] / "dags"
 RUN_ID = "manual__2026-11-23T12:00:00+00:00"
 
 
@@ -47,7 +47,9 @@ def _dag(dag: Any) -> dict[str, Any]:
         "doc": dag.doc_md,
         "timeout": dag.dagrun_timeout.total_seconds(),
         "deadlines": len(dag.deadline),
-        "groups": {name: sorted(group.children) for name, group in dag.task_group.get_task_group_dict().items() if name},
+        "groups": {
+            name: sorted(group.children) for name, group in dag.task_group.get_task_group_dict().items() if name
+        },
     }
 
 

@@ -1,6 +1,6 @@
 """Run the DAG in this process, once for each line of standard input; print a JSON line for each run.
 
-A line is a JSON object: exit codes of the stand-in program by command, a list for one code an attempt (the last one stays).
+A line is a JSON object: a list of exit codes for each command, one an attempt, the last one staying.
 """
 
 import json
@@ -36,7 +36,7 @@ def main() -> None:
 
     from airflow.dag_processing.dagbag import DagBag
 
-    dag = DagBag(os.path.join(os.path.dirname(__file__), "..", "..", "dags")).dags["tmdb_pipeline"]
+    dag = DagBag(Path(__file__).parents[2] / "dags").dags["tmdb_pipeline"]
     # dag.test() of Airflow 3.3 does not know how to store deadline alerts.
     dag.deadline = None
     for line in sys.stdin:
