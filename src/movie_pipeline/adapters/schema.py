@@ -96,8 +96,9 @@ def _grant(dsn: str, role: str, password: str | None) -> None:
         with connection, connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (MIGRATION_LOCK,))
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
-            verb = sql.SQL("ALTER" if cursor.fetchone() else "CREATE")
-            cursor.execute(sql.SQL("{} ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE").format(verb, name))
+            if not cursor.fetchone():
+                # Only at birth: to change these later takes a superuser, even where nothing would change.
+                cursor.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE").format(name))
             if password is not None:
                 cursor.execute(sql.SQL("ALTER ROLE {} PASSWORD %s").format(name), (password,))
             cursor.execute(sql.SQL("REVOKE CREATE ON SCHEMA public FROM PUBLIC, {}").format(name))
