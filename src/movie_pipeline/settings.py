@@ -134,7 +134,6 @@ class Settings(BaseSettings):
         None, description="Serve /metrics, /healthz and /readyz on this port in follow mode"
     )
     metrics_host: str = Field("0.0.0.0", description="Address that the metrics server binds")  # noqa: S104 - probes come from outside the pod
-    shutdown_seconds: Seconds = Field(25.0, description="Time to finish the open batch after SIGTERM")
 
     # --- Dask
     dask_engine: EngineKind = Field(

@@ -81,7 +81,8 @@ def commands(text: str) -> Iterator[list[str]]:
 def _split(code: str) -> Iterator[list[str]]:
     for line in code.replace("\\\n", " ").splitlines():
         try:
-            words = shlex.shlex(line.removeprefix("$ "), posix=True, punctuation_chars=True)
+            bare = re.sub(r"\s\d?[<>]{1,2}&?\s*\S+", " ", line.removeprefix("$ "))
+            words = shlex.shlex(bare, posix=True, punctuation_chars=True)
             words.commenters = "#"
             words.whitespace_split = True
             tokens = list(words)

@@ -112,3 +112,11 @@ def test_the_program_help_names_every_setting():
 
     epilog = str(build_parser().epilog)
     assert set(re.findall(r"^  ([A-Z_]+) ", epilog, re.MULTILINE)) == SETTINGS
+
+
+def test_the_program_reads_every_setting():
+    package = ROOT / "src" / "movie_pipeline"
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sorted(package.rglob("*.py")))
+    assert {
+        name for name in Settings.model_fields if not re.search(rf"\b\w*settings\.{name}\b|self\.{name}\b", code)
+    } == set()
