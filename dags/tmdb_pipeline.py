@@ -53,7 +53,7 @@ COMMANDS = {
     "check_tmdb": Command("status --check tmdb", pod="producer", minutes=5),
     "check_postgres": Command("status --check postgres", minutes=5),
     "produce": Command(
-        "produce --popular --pages {{ params.pages }}",
+        "produce --popular --pages {{params.pages}}",
         pod="producer",
         minutes=60,
         away=frozenset({DEGRADED}),

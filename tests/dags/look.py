@@ -41,7 +41,7 @@ def _refused(*_: Any) -> None:
 
 def _dag(dag: Any) -> dict[str, Any]:
     return {
-        "schedule": dag.timetable.summary,
+        "schedule": str(dag.schedule),
         "catchup": dag.catchup,
         "max_active_runs": dag.max_active_runs,
         "doc": dag.doc_md,
