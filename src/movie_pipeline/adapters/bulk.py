@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import psycopg2
 
-from movie_pipeline import logs
+from movie_pipeline import logs, metrics
 from movie_pipeline.adapters import indexes, postgres
 from movie_pipeline.adapters.copying import Rows, copy, encode
-from movie_pipeline.adapters.loader import add_findings, encode_films, load_rounds, measure, refuses_rows
+from movie_pipeline.adapters.loader import add_findings, encode_films, load_rounds, refuses_rows
 from movie_pipeline.adapters.statements import STAGING
 from movie_pipeline.errors import ConfigurationError, StateConflictError
 from movie_pipeline.messages import MAX_ID, OffsetRange, Record
@@ -102,7 +102,7 @@ def load_empty(
                 raise
             log.warning("a row was refused: nothing is bulk loaded, the ordinary path goes on", reason=str(error))
             return Counter()
-    measure(counts)
+    metrics.count_loaded(counts)
     return counts
 
 

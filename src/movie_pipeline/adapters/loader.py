@@ -17,7 +17,7 @@ import pyarrow as pa
 from psycopg2.errors import ForeignKeyViolation, UniqueViolation
 from psycopg2.extras import execute_values
 
-from movie_pipeline import logs, metrics
+from movie_pipeline import logs
 from movie_pipeline.adapters import postgres
 from movie_pipeline.adapters.copying import Rows, copy, encode
 from movie_pipeline.adapters.statements import (
@@ -148,7 +148,6 @@ class Loader:
         films = counts.total() - counts["dead"]
         if films:
             self._expect_new = counts["new"] * 2 >= films
-        measure(counts)
         return Outcome(counts)
 
     def _open(self) -> Any:
@@ -345,11 +344,3 @@ def add_findings(cursor: Any, run_id: str, verb: str, findings: Counter[str]) ->
     if findings:
         rows = [(run_id, verb, name, count) for name, count in sorted(findings.items())]
         execute_values(cursor, ADD_FINDINGS, rows)
-
-
-def measure(counts: Counter[str]) -> None:
-    """Add the counts of a committed load to the metrics."""
-    for change in ("new", "changed", "refreshed", "unchanged", "older", "deleted"):
-        if counts[change]:
-            metrics.FILMS_LOADED.labels(change=change).inc(counts[change])
-    metrics.DEAD_LETTERS.inc(counts["dead"])

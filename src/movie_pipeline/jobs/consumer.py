@@ -197,6 +197,7 @@ class Consumer:
         self._counts += result.counts
         self._batch += result.counts
         metrics.LAST_SUCCESS.set_to_current_time()
+        metrics.count_loaded(result.counts)
         self._membership.commit_advice({result.offsets.partition: result.next_offset})
         log.info(
             "range loaded",
