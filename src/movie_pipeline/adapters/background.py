@@ -12,7 +12,7 @@ from movie_pipeline import logs, metrics
 log = logs.get(__name__)
 
 NICENESS = 10
-"""Loading goes first where the two share cores."""
+"""What an analysis beside a loading without end gives way by; in a run with an end all wait for it anyhow."""
 
 
 class BatchNumbers(Protocol):
@@ -29,9 +29,14 @@ class BackgroundAnalysis:
     """Numbers batches and analyses them; what closes during an analysis is analysed together afterwards."""
 
     def __init__(
-        self, numbers: BatchNumbers, *, run_id: str, analyse: Callable[[int, dict[str, int]], None] | None
+        self,
+        numbers: BatchNumbers,
+        *,
+        run_id: str,
+        analyse: Callable[[int, dict[str, int]], None] | None,
+        niceness: int = NICENESS,
     ) -> None:
-        self._numbers, self._run_id, self._analyse = numbers, run_id, analyse
+        self._numbers, self._run_id, self._analyse, self._niceness = numbers, run_id, analyse, niceness
         self._waiting: list[tuple[int, dict[str, int]]] = []
         self._running: tuple[Any, list[int]] | None = None
 
@@ -67,7 +72,9 @@ class BackgroundAnalysis:
             log.info("batches analysed together", batch=numbers[-1], skipped=numbers[:-1])
         # Spawned, not forked: this process has threads and open connections.
         process = multiprocessing.get_context("spawn").Process(
-            target=_run_nicely, args=(self._analyse, numbers[-1], dict(counts)), name=f"analysis-{numbers[-1]}"
+            target=_run_nicely,
+            args=(self._niceness, self._analyse, numbers[-1], dict(counts)),
+            name=f"analysis-{numbers[-1]}",
         )
         process.start()
         self._running = (process, numbers)
@@ -84,9 +91,11 @@ class BackgroundAnalysis:
         process.close()
 
 
-def _run_nicely(analyse: Callable[[int, dict[str, int]], None], number: int, counts: dict[str, int]) -> None:
+def _run_nicely(
+    niceness: int, analyse: Callable[[int, dict[str, int]], None], number: int, counts: dict[str, int]
+) -> None:
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
-    os.nice(NICENESS)
+    os.nice(niceness)
     analyse(number, counts)
 
 

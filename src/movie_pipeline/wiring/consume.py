@@ -86,7 +86,7 @@ def driver(settings: Settings, run_id: str, *, follow: bool = False) -> Iterator
             reader=reader,
             offsets=PostgresOffsets(settings.database_dsn()),
             engine=engine,
-            batches=_batches(settings, run_id),
+            batches=_batches(settings, run_id, follow=follow),
             membership=member,
             progress=None if follow else progress,
             check=partial(require_current, settings.database_dsn()),
@@ -191,12 +191,13 @@ class _WholeTopic:
         self._reader.commit_advice(self._topic, positions)
 
 
-def _batches(settings: Settings, run_id: str) -> Any:
-    from movie_pipeline.adapters.background import BackgroundAnalysis
+def _batches(settings: Settings, run_id: str, *, follow: bool) -> Any:
+    from movie_pipeline.adapters.background import NICENESS, BackgroundAnalysis
     from movie_pipeline.adapters.offsets import PostgresBatchNumbers
 
     analyse = partial(_analyse_batch, settings.environment()) if settings.analysis else None
-    return BackgroundAnalysis(PostgresBatchNumbers(settings.database_dsn()), run_id=run_id, analyse=analyse)
+    numbers = PostgresBatchNumbers(settings.database_dsn())
+    return BackgroundAnalysis(numbers, run_id=run_id, analyse=analyse, niceness=NICENESS if follow else 0)
 
 
 def _analyse_batch(environment: dict[str, str], number: int, counts: dict[str, int]) -> None:
