@@ -129,3 +129,10 @@ def test_a_wrong_command_is_found_out(line):
     (words,) = commands(f"```sh\n{line}\n```\n")
     (arguments,) = program_calls(words)
     assert not parses(arguments)
+
+
+def test_measurements_that_documents_name_exist():
+    texts = [path.read_text(encoding="utf-8") for path in GUIDES]
+    named = {name for text in texts for names in re.findall(r"BENCH=\"?([a-z_ ]+)", text) for name in names.split()}
+    assert named
+    assert {name for name in named if not (ROOT / "benchmarks" / f"{name}.py").is_file()} == set()
