@@ -225,8 +225,10 @@ def test_kafka_users_have_what_their_role_needs_and_no_more(render: Render) -> N
             ("topic", "tmdb_data.dlq", "Describe"),
             ("topic", "tmdb_data.dlq", "Write"),
         ],
+        # It reads the films, too: of the backups it publishes only what the topic lacks.
         "replay": [
             ("topic", "tmdb_data", "Describe"),
+            ("topic", "tmdb_data", "Read"),
             ("topic", "tmdb_data", "Write"),
             ("topic", "tmdb_data.dlq", "Describe"),
             ("topic", "tmdb_data.dlq", "Read"),
