@@ -7,6 +7,7 @@ from functools import cache
 
 import pytest
 
+from conftest import new_database
 from films import message, record, sample, sample_messages
 from ingesting import consumer_settings, load_topic, make_topic, publish, query
 
@@ -14,8 +15,6 @@ from ingesting import consumer_settings, load_topic, make_topic, publish, query
 @pytest.fixture(scope="module")
 def loaded(kafka, postgres, migrated_template) -> Iterator[str]:
     """A database that holds the sample, and six made-up films on the borders of popularity, by way of Kafka."""
-    from conftest import new_database
-
     topic = "the-sample"
     make_topic(kafka, topic)
     crafted = [message(10_000_000 + n, popularity=value) for n, value in enumerate((5, 5.01, 10, 10.01, 20, 20.01))]
