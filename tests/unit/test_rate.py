@@ -65,6 +65,19 @@ def test_who_waits_for_a_slot_when_a_pause_begins_waits_for_its_end(clock):
     assert clock.seconds >= 110
 
 
+def test_threads_that_wake_late_do_not_start_more_than_the_limit_in_a_second(clock):
+    limiter = ThreadLimiter(40, clock=clock.now, sleep=clock.sleep)
+    found = starts(limiter, clock, 40)
+    late = [limiter._take() for _ in range(20)]
+    clock.seconds = late[-1]
+    for _ in late:
+        limiter._take = lambda: clock.seconds
+        found.extend(starts(limiter, clock, 1))
+    del limiter._take
+    found.extend(starts(limiter, clock, 60))
+    assert max(sum(start <= other < start + 1 for other in found) for start in found) == 40
+
+
 def test_threads_share_the_slots():
     taken, lock = [], threading.Lock()
     clock = Clock()

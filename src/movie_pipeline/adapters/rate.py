@@ -21,8 +21,12 @@ log = logs.get(__name__)
 
 HEADROOM = 0.98
 """Share of the allowed rate that is used; the rest takes up the jitter of 20 ms in a window of a second."""
+WINDOW_MARGIN_SECONDS = 0.005
 BLOCK_SECONDS = 0.2
 DATABASE_RETRY_SECONDS = 30.0
+CLOCK_READINGS = 10
+OFFSETS_KEPT = 50
+"""Answers of the database by which its clock is known; few enough that two clocks cannot drift apart meanwhile."""
 
 
 class Limiter(Protocol):
@@ -52,6 +56,9 @@ class ThreadLimiter:
         self._clock, self._sleep = clock, sleep
         self._lock = threading.Lock()
         self._next = self._paused_until = float("-inf")
+        # Threads that a busy machine wakes late would start together; the last second's starts are never too many.
+        self._starts: deque[float] = deque(maxlen=max(1, int(per_second)))
+        self._window_seconds = max(1, int(per_second)) / per_second + WINDOW_MARGIN_SECONDS
 
     def acquire(self) -> None:
         """Wait for the next slot; a pause that began meanwhile is waited for, too."""
@@ -62,13 +69,25 @@ class ThreadLimiter:
             if wait > 0:
                 self._sleep(wait)
             if slot >= self._paused_until:
-                return
+                break
+        while (wait := self._crowded_seconds()) > 0:
+            self._sleep(wait)
 
     def pause(self, seconds: float) -> None:
         """Give no slot for so long."""
         with self._lock:
             self._paused_until = max(self._paused_until, self._clock() + seconds)
             self._next = max(self._next, self._paused_until)
+
+    def _crowded_seconds(self) -> float:
+        """Count a start and return 0, or return how long the window is still full."""
+        with self._lock:
+            now = self._clock()
+            full = len(self._starts) == self._starts.maxlen
+            wait = self._starts[0] + self._window_seconds - now if full else 0.0
+            if wait <= 0:
+                self._starts.append(now)
+            return wait
 
     def close(self) -> None:
         """Let go of nothing: slots need no connection here."""
@@ -94,6 +113,7 @@ class SharedLimiter(ThreadLimiter):
         self._dsn, self._name = dsn, name
         self._block = max(1, round(per_second * BLOCK_SECONDS))
         self._slots: deque[float] = deque()
+        self._offsets: deque[float] = deque(maxlen=OFFSETS_KEPT)
         self._connection: Any = None
         self._away_until = float("-inf")
 
@@ -121,7 +141,7 @@ class SharedLimiter(ThreadLimiter):
 
     def _reserve(self, slots: int, pause_seconds: float) -> list[float]:
         try:
-            ahead_seconds = self._advance(slots * self.interval_seconds, pause_seconds)
+            end = self._advance(slots * self.interval_seconds, pause_seconds)
         except (DatabaseUnavailableError, psycopg2.Error) as error:
             self._disconnect()
             self._away_until = self._clock() + DATABASE_RETRY_SECONDS
@@ -131,14 +151,14 @@ class SharedLimiter(ThreadLimiter):
                 requests_per_second=round(1 / self._alone.interval_seconds, 2),
             )
             return []
-        end = self._clock() + ahead_seconds
         return [end - (slots - number) * self.interval_seconds for number in range(slots)]
 
     def _advance(self, reserved_seconds: float, pause_seconds: float) -> float:
-        """Move the budget on; return how far ahead of the database's clock it now is."""
+        """Move the budget on; return the moment, on this process's clock, up to which it is given away."""
         if self._connection is None:
             self._connection = connect(self._dsn, application="movie-pipeline-rate")
             self._connection.autocommit = True
+            self._read_clock()
         with self._connection.cursor() as cursor:
             cursor.execute(
                 """
@@ -147,13 +167,26 @@ class SharedLimiter(ThreadLimiter):
                 ON CONFLICT (name) DO UPDATE SET next_free =
                     greatest(budget.next_free, clock_timestamp() + make_interval(secs => %(pause)s))
                     + make_interval(secs => %(reserved)s)
-                RETURNING extract(epoch FROM next_free - clock_timestamp())
+                RETURNING extract(epoch FROM next_free), extract(epoch FROM clock_timestamp())
                 """,
                 {"name": self._name, "pause": pause_seconds, "reserved": reserved_seconds},
             )
-            return float(cursor.fetchone()[0])
+            end, database_now = map(float, cursor.fetchone())
+        self._note(database_now)
+        return end - max(self._offsets)
+
+    def _read_clock(self) -> None:
+        with self._connection.cursor() as cursor:
+            for _ in range(CLOCK_READINGS):
+                cursor.execute("SELECT extract(epoch FROM clock_timestamp())")
+                self._note(float(cursor.fetchone()[0]))
+
+    def _note(self, database_now: float) -> None:
+        """An answer tells the database's time of some moments ago; the quickest of the last ones tells it best."""
+        self._offsets.append(database_now - self._clock())
 
     def _disconnect(self) -> None:
+        self._offsets.clear()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
