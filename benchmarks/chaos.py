@@ -106,7 +106,7 @@ def items(seed: int, films: int | None = None) -> list[Item]:
     """Return (key, value) of the sample's films with duplicates, versions, deletions and bad records, shuffled."""
     chance = random.Random(seed)
     found: list[tuple[float, Item]] = []
-    for message in _sample()[:films]:
+    for message in sample_messages()[:films]:
         place, key = chance.random(), messages.key_of(message["id"])
         found.append((place, (key, messages.encode(message))))
         for share, version in (
@@ -121,6 +121,13 @@ def items(seed: int, films: int | None = None) -> list[Item]:
                 found.append((chance.random(), (key, None if version is None else messages.encode(version))))
     found += [(chance.random(), (str(10**9 + number).encode(), b"no JSON %d" % number)) for number in range(40)]
     return [item for _, item in sorted(found, key=lambda pair: pair[0])]
+
+
+def sample_messages() -> list[dict[str, Any]]:
+    """Return the sample as the producer would publish it."""
+    packed = resources.files("movie_pipeline.sample_api") / "data" / "movies.jsonl.gz"
+    films = map(json.loads, gzip.decompress(packed.read_bytes()).splitlines())
+    return [messages.build(film, fetched_at=messages.SAMPLE_FETCHED_AT) for film in films]
 
 
 def chaos(served: Served, sent: Sequence[Item], *, kills: int, chance: random.Random) -> Tally:
@@ -159,12 +166,6 @@ def servers(folder: Path) -> Iterator[Served]:
     folder.chmod(0o755)
     with EmbeddedPostgres(folder / "postgres") as postgres, EmbeddedKafka(folder / "kafka") as kafka:
         yield Served(kafka.bootstrap_servers, postgres.dsn)
-
-
-def _sample() -> list[dict[str, Any]]:
-    packed = resources.files("movie_pipeline.sample_api") / "data" / "movies.jsonl.gz"
-    films = map(json.loads, gzip.decompress(packed.read_bytes()).splitlines())
-    return [messages.build(film, fetched_at=messages.SAMPLE_FETCHED_AT) for film in films]
 
 
 def _database(served: Served, name: str) -> str:
