@@ -205,6 +205,8 @@ def wrapped(text: str, columns: int = TITLE_COLUMNS, lines: int = TITLE_LINES) -
 def _saved(figure: Figure, **options: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, facecolor=figure.get_facecolor(), **options)
+    # Where things stand is worked out once; the next format of the same figure keeps it.
+    figure.set_layout_engine("none")
     return buffer.getvalue()
 
 
