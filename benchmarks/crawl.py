@@ -20,6 +20,7 @@ from pathlib import Path
 from subprocess import Popen
 
 import psutil
+
 from benchmarks.producing import Parts, Served, parts, producer, served
 
 SETTINGS = {"TMDB_REQUESTS_PER_SECOND": "1000"}

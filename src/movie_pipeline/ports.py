@@ -104,7 +104,10 @@ class Publisher(Protocol):
         headers: Sequence[tuple[str, bytes]],
         on_delivery: Callable[[Exception | None], None] | None = None,
     ) -> None:
-        """Queue one record; `on_delivery` is called once with None or the error. BrokerUnavailableError when it cannot be queued."""
+        """Queue one record; `on_delivery` is called once with None or the error.
+
+        BrokerUnavailableError when it cannot be queued.
+        """
 
     def flush(self) -> None:
         """Wait until everything queued is acknowledged; BrokerUnavailableError when it is not."""
@@ -174,7 +177,7 @@ class Catalogue(Protocol):
         """Return key figures: counts of films and of known values, the span of dates, quantiles of popularity."""
 
     def top_films(self, limit: int) -> "DataFrame":
-        """Return the most popular films with their percentile: the share (0..100) of the load that is not above them."""
+        """Return the most popular films with their percentile: the share (0..100) of films not above them."""
 
     def genres(self) -> "DataFrame":
         """Return one row for each genre name: films, rated, popularity and rating quartiles, ROI; most films first."""
@@ -198,7 +201,7 @@ class Catalogue(Protocol):
         """Return what cleaning had to correct while loading, summed over all loads."""
 
     def training_films(self, limit: int) -> "DataFrame":
-        """Return films with popularity and rating known, lists as lists of names; a fixed sample of `limit` when more."""
+        """Return films with popularity and rating known, lists as names; a fixed sample of `limit` when more."""
 
     def film(self, movie_id: int) -> "DataFrame":
         """Return one film in the shape of `training_films`; FilmNotFoundError when there is none."""
@@ -267,4 +270,4 @@ class RunLog(Protocol):
         """Return what is recorded of a run, by verb: source, state, degraded, counts, files."""
 
     def add_findings(self, run_id: str, verb: str, findings: Mapping[str, tuple[int, str | None]]) -> None:
-        """Add counted findings {name: (count, example)} to those of the run."""
+        """Record counted findings {name: (count, example)} of a run; those of an earlier attempt are replaced."""

@@ -129,7 +129,8 @@ SELECT string_agg(DISTINCT genres.name, ', ') FROM genres WHERE id <> ALL (%(kno
 
 CORRECTIONS = """
 SELECT finding, sum(count)::bigint AS count, min(detail) AS detail
-FROM quality_findings WHERE finding <> ALL (%(ours)s) GROUP BY finding ORDER BY finding COLLATE "C"
+FROM quality_findings WHERE finding <> ALL (%(ours)s) AND verb <> 'process'
+GROUP BY finding ORDER BY finding COLLATE "C"
 """
 
 

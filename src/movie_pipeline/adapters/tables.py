@@ -332,5 +332,5 @@ SELECT DISTINCT ON (tmdb_id) tmdb_id, title, release_date, release_year, budget,
        vote_average, vote_count, roi, popularity_level, rating_level, is_profitable, data_date
 FROM movie_data_warehouse
 ORDER BY tmdb_id, id
-"""
+"""  # noqa: S608 - our own name
 """Each film of the warehouse once: what sums and means are to be taken over."""
