@@ -23,14 +23,18 @@ class Browser:
         self._address = address
         chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
         assert chromium, "Chromium is required: apt-get install chromium chromium-driver"
-        wanted = {"browserName": "chrome", "goog:chromeOptions": {"binary": chromium, "args": OPTIONS}}
+        wanted = {
+            "browserName": "chrome",
+            "pageLoadStrategy": "none",
+            "goog:chromeOptions": {"binary": chromium, "args": OPTIONS},
+        }
         session = self._call("POST", "", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/{session['sessionId']}"
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         data = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(f"{self._address}/session{path}", data, method=method)
-        with urllib.request.urlopen(request, timeout=120) as answer:
+        with urllib.request.urlopen(request, timeout=300) as answer:
             return json.load(answer)["value"]
 
     def open(self, url: str) -> None:
