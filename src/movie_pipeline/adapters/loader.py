@@ -1,7 +1,7 @@
 """Loading a batch in one transaction, with the offset that stands for it.
 
 Order inside the transaction: move the offset by compare-and-set (a stale writer finds it moved and loads
-nothing), entities, films, join rows, history, warehouse, findings, commit. The offset's row lock makes writers of
+nothing), films, history, warehouse, entities, join rows, findings, commit. The offset's row lock makes writers of
 one partition take turns, so films themselves need no locks. New films are copied straight into their tables; only
 what exists already and differs goes through a staging table.
 """
@@ -239,12 +239,14 @@ class _RoundLoad:
         return {row[0]: row[1:] for row in self._cursor.fetchall()}
 
     def _insert(self, rows: Encoded) -> None:
-        self._put_entities(rows.entities)
         copy(self._cursor, "movies", rows.movies)
-        for table, links in rows.links.items():
-            copy(self._cursor, table, links)
         copy(self._cursor, "movie_history", rows.history)
         copy(self._cursor, "movie_data_warehouse", rows.warehouse)
+        # Whoever inserts an entity that another worker has just inserted waits for that worker's commit: the later
+        # in the transaction, the shorter the wait. Only the join rows need the entities.
+        self._put_entities(rows.entities)
+        for table, links in rows.links.items():
+            copy(self._cursor, table, links)
 
     def _update(self, films: pd.DataFrame, links_before: dict[int, str | None]) -> None:
         normalized = normalize(films)
