@@ -57,15 +57,15 @@ class PostgresRunLog:
             return {row[0]: dict(zip(names, row[1:], strict=True)) for row in cursor.fetchall()}
 
     def add_findings(self, run_id: str, verb: str, findings: Mapping[str, tuple[int, str | None]]) -> None:
-        """Add counted findings {name: (count, example)} to those of the run."""
+        """Record counted findings {name: (count, example)} of a run; those of an earlier attempt are replaced."""
         if not findings:
             return
         with session(self._dsn) as connection, connection.cursor() as cursor:
             execute_values(
                 cursor,
                 """
-                INSERT INTO quality_findings AS old (run_id, verb, finding, count, detail) VALUES %s
-                ON CONFLICT (run_id, verb, finding) DO UPDATE SET count = old.count + excluded.count
+                INSERT INTO quality_findings (run_id, verb, finding, count, detail) VALUES %s
+                ON CONFLICT (run_id, verb, finding) DO UPDATE SET count = excluded.count, detail = excluded.detail
                 """,
                 [(run_id, verb, name, count, detail) for name, (count, detail) in sorted(findings.items())],
             )

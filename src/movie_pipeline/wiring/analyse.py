@@ -30,6 +30,7 @@ def analyse_batch(settings: Settings, number: int, counts: Mapping[str, int]) ->
         run = parts.run_id(settings)
         facts = replace(_facts(run, "consume", _recorded(settings, run)), batch=number, batch_counts=dict(counts))
         outcome = _analyst(settings).analyse_batch(catalogue, facts)
+    keep_findings(settings, run, f"batch_{number}", outcome.findings)
     log.info("batch analysed", batch=number, **outcome.counts)
 
 

@@ -195,7 +195,7 @@ def _batches(settings: Settings, run_id: str, *, follow: bool) -> Any:
     from movie_pipeline.adapters.background import NICENESS, BackgroundAnalysis
     from movie_pipeline.adapters.offsets import PostgresBatchNumbers
 
-    analyse = partial(_analyse_batch, settings.environment()) if settings.analysis else None
+    analyse = partial(_analyse_batch, {**settings.environment(), "RUN_ID": run_id}) if settings.analysis else None
     numbers = PostgresBatchNumbers(settings.database_dsn())
     return BackgroundAnalysis(numbers, run_id=run_id, analyse=analyse, niceness=NICENESS if follow else 0)
 
