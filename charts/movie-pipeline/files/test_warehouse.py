@@ -33,6 +33,10 @@ while (count := films(connection)) < MINIMUM and time.monotonic() < END:
 print(f"{count} films in the warehouse", flush=True)
 if count < MINIMUM:
     sys.exit(f"{count} films in the warehouse, {MINIMUM} expected within {os.environ['TIMEOUT_SECONDS']} s")
-allowed = [s for s in ("DROP TABLE movies", "CREATE TABLE intruder (id int)", "ALTER TABLE movies ADD intruder int") if not refused(connection, s)]
+allowed = [
+    s
+    for s in ("DROP TABLE movies", "CREATE TABLE intruder (id int)", "ALTER TABLE movies ADD intruder int")
+    if not refused(connection, s)
+]
 if allowed:
     sys.exit(f"the programs' role may: {', '.join(allowed)}")

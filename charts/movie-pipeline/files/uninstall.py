@@ -60,7 +60,10 @@ def before():
     selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=dask"
     call("PATCH", f"{APPS}/{CONSUMER}", {"spec": {"replicas": 0}})
     pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
-    wait("consumer", lambda: not listed(pods, f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=consumer"))
+    wait(
+        "consumer",
+        lambda: not listed(pods, f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=consumer"),
+    )
     for name in listed(DASK, selector):
         call("DELETE", f"{DASK}/{name}")
         print(f"DaskCluster {name} deleted")
