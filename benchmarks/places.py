@@ -17,7 +17,7 @@ from movie_pipeline.embedded import EmbeddedPostgres
 from movie_pipeline.messages import OffsetRange, Record
 
 _numbers = itertools.count(1)
-SECONDS_TO_SETTLE = 0.2
+SECONDS_TO_SETTLE = 1.0
 
 
 class Databases:
@@ -50,6 +50,8 @@ class Databases:
             while cursor.fetchone() != (0,):
                 time.sleep(0.01)
                 cursor.execute(others)
+        # A backend leaves this view a moment before its parent has collected it.
+        time.sleep(SECONDS_TO_SETTLE)
 
     def cpu_seconds(self) -> float:
         """Return the processor time of all backends that have ended."""
