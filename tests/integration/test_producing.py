@@ -18,6 +18,7 @@ import pytest
 
 from movie_pipeline.adapters.kafka import KafkaAddress, KafkaReader
 from movie_pipeline.cli import main
+from movie_pipeline.jobs.workers import WAITING_RESULTS
 from movie_pipeline.messages import OffsetRange
 from movie_pipeline.sample_api import Faults, SampleApi, SyntheticCatalogue
 
@@ -225,7 +226,7 @@ def test_sigterm_ends_a_run_at_once_and_saves_what_was_acknowledged(scene):
     scene.api.faults = Faults()
     scene.run("produce")
     assert set(scene.published()) == set(range(1, 61))
-    assert scene.api.counts.films.total() <= 60 + 4, "only what was in the air is fetched again"
+    assert scene.api.counts.films.total() <= 60 + 4 * WAITING_RESULTS, "only what was in the air is fetched again"
 
 
 @pytest.mark.parametrize("credential", ["TMDB_API_TOKEN", "TMDB_API_KEY"])

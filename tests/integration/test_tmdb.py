@@ -1,6 +1,5 @@
 """The TMDB client against the real sample API: each fault of the source, and where the token goes."""
 
-import logging
 from datetime import UTC, date, datetime, timedelta
 from threading import Thread
 
@@ -260,8 +259,7 @@ def test_no_other_host_sees_the_token(connect, client):
 
 
 @pytest.mark.parametrize("client", [{}, {"token": None, "key": KEY}])
-def test_no_message_and_no_log_line_carries_the_token(connect, client, caplog, capsys):
-    caplog.set_level(logging.WARNING)
+def test_no_message_carries_the_token(connect, client):
     told = []
     for faults in (
         {"error_rate": 1.0},
@@ -278,10 +276,7 @@ def test_no_message_and_no_log_line_carries_the_token(connect, client, caplog, c
     with pytest.raises(SourceUnavailableError) as caught:
         closed.details(5)
     told.append(caught)
-    logged = caplog.text + "".join(capsys.readouterr())
-    assert "tmdb retry" in logged
     for secret in (TOKEN, KEY, "0123456789abcdefKey"):
-        assert secret not in logged
         for error in told:
             assert secret not in str(error.value)
             assert error.value.__suppress_context__ or error.value.__context__ is None, "no library error is shown"
