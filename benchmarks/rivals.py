@@ -33,7 +33,7 @@ from benchmarks.places import databases, show, spent
 from movie_pipeline.adapters import tables
 from movie_pipeline.messages import OffsetRange, Record
 from movie_pipeline.transform.batch import prepare
-from movie_pipeline.transform.normalize import ENTITIES, history, normalize
+from movie_pipeline.transform.normalize import ENTITIES, LINKS, history, normalize
 from movie_pipeline.transform.star import star
 
 BATCH = 1_000
@@ -153,6 +153,8 @@ def seed_design(dsn: str, records: Sequence[Record]) -> float:
     with engine.begin() as connection:
         for name in ENTITIES:
             connection.exec_driver_sql(f"CREATE INDEX ON {name} (name)")
+        for link in LINKS:
+            connection.exec_driver_sql(f"ALTER TABLE {link.table} ALTER {link.order} DROP NOT NULL")
     batches = list(finished(records))
 
     def load() -> None:
@@ -178,6 +180,7 @@ def seed_design(dsn: str, records: Sequence[Record]) -> float:
 
 def _add_film(session: Session, row: dict[str, Any], links: Any, names: Any, warehouse: list[dict[str, Any]]) -> None:
     film = tables.Movie(**row)
+    session.add(film)
     for relation, link, model, entity, key in (
         (film.genres, "movie_genres", tables.Genre, "genres", "genre_id"),
         (
@@ -190,8 +193,7 @@ def _add_film(session: Session, row: dict[str, Any], links: Any, names: Any, war
         (film.directors, "movie_directors", tables.Person, "people", "person_id"),
         (film.cast, "movie_cast", tables.Person, "people", "person_id"),
     ):
-        for place, pair in enumerate(links[link].get(row["id"], ())):
-            del place
+        for pair in links[link].get(row["id"], ()):
             name = names[entity][pair[key]]
             found = session.scalars(select(model).where(model.name == name)).first()
             if found is None:
@@ -199,7 +201,6 @@ def _add_film(session: Session, row: dict[str, Any], links: Any, names: Any, war
                 session.add(found)
                 session.flush()
             relation.append(found)
-    session.add(film)
     session.add_all(tables.WarehouseRow(**item) for item in warehouse)
 
 
