@@ -297,6 +297,8 @@ class GroupMember:
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 allow_auto_create_topics=False,
+                # A topic that is made after its followers is theirs within seconds, not after five minutes.
+                metadata_max_age_ms=5_000,
                 session_timeout_ms=15_000,
                 max_poll_interval_ms=600_000,
             )

@@ -51,7 +51,8 @@ def clean_films(films: Iterable[Mapping[str, Any]]) -> tuple[pd.DataFrame, Findi
 def _clean(data: dict[str, list[Any]]) -> tuple[pd.DataFrame, Findings]:
     findings: Findings = Counter()
     for name in messages.TEXTS:
-        data[name] = _texts(data[name], findings)
+        if name != "release_date":
+            data[name] = _texts(data[name], findings)
     data["release_date"] = [_date(value, findings) for value in data["release_date"]]
     data["runtime"] = [_known(value, MAX_RUNTIME_MINUTES, "runtime", findings) for value in data["runtime"]]
     for name in ("budget", "revenue"):
@@ -103,10 +104,11 @@ def _texts(values: list[str | None], findings: Findings) -> list[str | None]:
 
 
 def _date(value: Any, findings: Findings) -> date | None:
-    if value is None or isinstance(value, date):
+    if isinstance(value, date):
         return value
-    day = _calendar_day(value)
-    if day is None:
+    text = _text(value, findings)
+    day = _calendar_day(text) if text else None
+    if text and day is None:
         findings["impossible release_date"] += 1
     return day
 

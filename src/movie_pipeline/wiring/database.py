@@ -2,13 +2,15 @@
 
 import json
 import sys
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from movie_pipeline import logs
 from movie_pipeline.errors import ConfigurationError, PipelineError
 from movie_pipeline.settings import Settings
 from movie_pipeline.wiring import parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 log = logs.get(__name__)
 
