@@ -17,10 +17,14 @@ demo: $(VENV)/.demo ## Run the whole pipeline on this machine: films, charts, mo
 	$(VENV)/bin/movie-pipeline demo $(DEMO_OPTIONS)
 
 .PHONY: test
-test: $(VENV)/.dev $(AIRFLOW_VENV)/.done ## Run all tests that need nothing but Python (about 8 minutes)
-	@echo "== unit, property, contract, integration, docs"
-	$(VENV)/bin/pytest tests/unit tests/property tests/contract tests/integration tests/docs -n $(PYTEST_WORKERS) --dist loadfile
-	@echo "== DAGs, in Airflow's own environment"
+test: test-python test-dags ## Run all tests that need nothing but Python (about 8 minutes)
+
+.PHONY: test-python
+test-python: $(VENV)/.dev ## Run unit, property, contract, integration and docs tests
+	$(VENV)/bin/pytest tests/unit tests/property tests/contract tests/integration tests/docs -n $(PYTEST_WORKERS) --dist loadfile $(PYTEST_OPTIONS)
+
+.PHONY: test-dags
+test-dags: $(VENV)/.dev $(AIRFLOW_VENV)/.done ## Run the DAG's tests in Airflow's own environment
 	$(AIRFLOW_VENV)/bin/python -m pytest tests/dags
 
 .PHONY: help
