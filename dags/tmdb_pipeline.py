@@ -29,8 +29,8 @@ else:
     raise ValueError(f"PIPELINE_RUNNER={RUNNER!r}: it must be 'command' or 'kubernetes'")
 
 FAILED, REFUSED, DEGRADED = 1, 2, 3
-WAREHOUSE = Asset("movie_data_warehouse", uri="movie-pipeline://warehouse")
-REPORT = Asset("movie_report", uri="movie-pipeline://report")
+WAREHOUSE = Asset("movie_data_warehouse", uri="movie-pipeline://tables/warehouse")
+REPORT = Asset("movie_report", uri="movie-pipeline://files/report")
 log = logging.getLogger(__name__)
 
 

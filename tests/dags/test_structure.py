@@ -71,7 +71,7 @@ def test_every_command_has_a_time_out_and_retries_with_growing_pauses(looked: di
 
 def test_warehouse_and_report_are_announced_as_assets(looked: dict[str, Any]):
     outlets = {name: task["outlets"] for name, task in looked["tasks"].items() if task["outlets"]}
-    assert outlets == {"warehouse": ["movie-pipeline://warehouse"], "report": ["movie-pipeline://report"]}
+    assert outlets == {"warehouse": ["movie-pipeline://tables/warehouse"], "report": ["movie-pipeline://files/report"]}
 
 
 def test_the_web_page_explains_every_task(looked: dict[str, Any]):
