@@ -30,7 +30,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from subprocess import DEVNULL, Popen
+from subprocess import Popen
 from typing import Any, NamedTuple
 
 import psutil
@@ -180,13 +180,20 @@ def _database(served: Served, name: str) -> str:
 def _consumer(served: Served, dsn: str, **settings: str) -> Popen[bytes]:
     addresses = {"KAFKA_BOOTSTRAP_SERVERS": served.bootstrap_servers, "DATABASE_URL": dsn, "RUN_ID": "chaos"}
     environment = {**os.environ, **SETTINGS, **addresses, "KAFKA_TOPIC": TOPIC, "KAFKA_DLQ_TOPIC": DEAD, **settings}
-    return Popen([sys.executable, "-m", "movie_pipeline.cli", "consume"], env=environment, stderr=DEVNULL)
+    with _log(dsn).open("wb") as log:
+        return Popen([sys.executable, "-m", "movie_pipeline.cli", "consume"], env=environment, stderr=log)
+
+
+def _log(dsn: str) -> Path:
+    """Return where the consumers of a database write what they have to say, one after the other."""
+    return Path(tempfile.gettempdir()) / f"movie-pipeline-{os.getpid()}-{dsn.rpartition('/')[2]}.log"
 
 
 def _run_calmly(served: Served, dsn: str) -> set[tuple[int, int]]:
     """Load without any disturbance; return the records that became dead letters."""
     if _consumer(served, dsn, DASK_ENGINE="inline", LOAD_SIZE="1000").wait():
-        raise RuntimeError("the calm run failed")
+        raise RuntimeError(f"the calm run failed: {_log(dsn).read_text(encoding='utf-8')[-4000:]}")
+    _log(dsn).unlink()
     return set(_dead_letters(served.bootstrap_servers))
 
 
@@ -209,9 +216,11 @@ def _load_under_fire(served: Served, dsn: str, tally: Tally, kills: int, chance:
         if code == 0:
             break
         if code > 0 and tally.kills >= kills:
-            raise RuntimeError(f"nobody disturbed the consumer, and it ended with {code}")
+            said = _log(dsn).read_text(encoding="utf-8")[-4000:]
+            raise RuntimeError(f"nobody disturbed the consumer, and it ended with {code}; it said: {said}")
     for orphan in orphans:
         _kill(orphan)
+    _log(dsn).unlink()
 
 
 def _ended_before(driver: Popen[bytes], dsn: str, chance: random.Random) -> bool:

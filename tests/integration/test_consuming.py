@@ -1,9 +1,7 @@
 """The consumer from the topic to the database: batches, dead letters, outages, two at once, and lost positions."""
 
-import gc
 import threading
 import time
-import warnings
 from contextlib import closing
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -194,10 +192,6 @@ def following(place):
     for thread in threads:
         thread.join(WAIT_SECONDS)
         assert not thread.is_alive()
-    # kafka-python leaves the sockets of connections that were refused to the collector.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 def films(place):

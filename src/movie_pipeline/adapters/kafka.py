@@ -308,6 +308,7 @@ class GroupMember:
         """Return the partitions that are this member's now; takes part in a rebalance when there is one."""
         with translated(self._address):
             self._consumer.poll(POLL_MILLISECONDS // 5, max_records=1, update_offsets=False)
+            self._keep_joining()
             parts = self._consumer.assignment()
             self._consumer.pause(*parts)
         return sorted(part.partition for part in parts)
@@ -326,6 +327,16 @@ class GroupMember:
     def close(self) -> None:
         """Leave the group, so that the others take over at once."""
         self._consumer.close(autocommit=False)
+
+    def _keep_joining(self) -> None:
+        """Have the next poll go on with a join that this one began and did not end.
+
+        kafka-python 3.0 forgets such a join when new metadata was its cause: the group gave this member partitions,
+        the member never takes them, sends no heartbeats any more, and nobody else has them.
+        """
+        coordinator = self._consumer._coordinator  # noqa: SLF001 - it has no public way to say so
+        if coordinator._join_task is not None:  # noqa: SLF001
+            coordinator.request_rejoin()
 
 
 @contextmanager
