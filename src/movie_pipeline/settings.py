@@ -154,7 +154,7 @@ class Settings(BaseSettings):
     dask_cluster_name: str = Field(
         "movie-pipeline-dask",
         pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-        description="KubeCluster: name of the DaskCluster resource",
+        description="KubeCluster: name of the DaskCluster resource; the end of POD_NAME is added",
     )
     dask_cluster_spec: Path | None = Field(
         None, description="KubeCluster: YAML file with the DaskCluster resource (the chart mounts it)"

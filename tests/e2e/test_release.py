@@ -8,7 +8,7 @@ from .cluster import CommandError, Release, ask, contents, empty, program, run, 
 from .conftest import SAMPLE
 
 ALL_FILMS_SECONDS = 300
-DASK = "dask.org/cluster-name=e2e-movie-pipeline-dask"
+DASK = "app.kubernetes.io/instance=e2e,app.kubernetes.io/component=dask"
 
 
 def test_every_film_of_the_sample_is_in_the_warehouse_and_helm_test_is_green(release: Release) -> None:

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -48,11 +49,20 @@ class BackgroundAnalysis:
             self._waiting.append((number, dict(counts)))
             self._start_if_free()
 
-    def finish(self) -> None:
-        """Wait until all batches are analysed."""
+    def finish(self, seconds: float | None = None) -> None:
+        """Wait until all batches are analysed; after so many seconds the analysis at hand is ended, none begins."""
+        until = None if seconds is None else time.monotonic() + seconds
         while self._waiting or self._running:
             if self._running:
-                self._running[0].join()
+                process, numbers = self._running
+                process.join(None if until is None else max(0.0, until - time.monotonic()))
+                if process.is_alive():
+                    left = numbers + [number for number, _ in self._waiting]
+                    log.warning("analysis ended unfinished; the next batch's covers its films", batches=left)
+                    process.kill()
+                    process.join()
+                    self._running, self._waiting = None, []
+                    return
             self._start_if_free()
 
     def _start_if_free(self) -> None:

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ log = logs.get(__name__)
 
 RangeTask = Callable[[OffsetRange], Any]
 WORKER_WAIT_SECONDS = 90.0
+AGAIN_SECONDS = 600.0
+"""When a better engine that was not to be had is asked again: an operator may have been installed meanwhile."""
 LOCAL_WORKERS_MOST = 4
 CLUSTER_LOST = (KilledWorker, CommClosedError, TimeoutError, OSError)
 
@@ -160,10 +162,10 @@ class KubernetesEngine(DaskEngine):
             )
         except Exception as error:
             raise ClusterLostError(
-                f"no KubeCluster {options.name}: {type(error).__name__}: {error}; is the Dask operator running, and may"
-                " this service account create daskclusters?"
+                f"no KubeCluster {spec['metadata']['name']}: {type(error).__name__}: {error}; is the Dask"
+                " operator running, and may this service account create daskclusters?"
             ) from error
-        super().__init__(task, cluster, f"KubeCluster {options.name}")
+        super().__init__(task, cluster, f"KubeCluster {spec['metadata']['name']}")
 
     def scale(self, backlog: int) -> int:
         """Fit the workers to the backlog; without one, let them go after the idle time."""
@@ -179,7 +181,7 @@ class KubernetesEngine(DaskEngine):
         wanted = max(self._options.minimum, min(wanted, self._options.maximum))
         if wanted != self._workers:
             log.info(
-                "scaling Dask workers", cluster=self._options.name, before=self._workers, wanted=wanted, backlog=backlog
+                "scaling Dask workers", cluster=self.description, before=self._workers, wanted=wanted, backlog=backlog
             )
             self._cluster.scale(wanted)
             self._workers = wanted
@@ -190,10 +192,16 @@ class KubernetesEngine(DaskEngine):
 def cluster_spec(options: KubernetesSettings) -> dict[str, Any]:
     """Return the DaskCluster resource: the given file, with our name, size and owner.
 
-    The owner is the driver's pod, so that Kubernetes removes the cluster of a driver that died.
+    The owner is the driver's pod, so that Kubernetes removes the cluster of a driver that died; and the name ends as
+    the pod's does, so that each of several drivers has its own.
     """
     spec: dict[str, Any] = yaml.safe_load(options.spec.read_text(encoding="utf-8"))
-    spec["metadata"]["name"] = options.name
+    name = options.name
+    if options.owner_name:
+        name += "-" + options.owner_name.rpartition("-")[2]
+    spec["metadata"]["name"] = name
+    selector = spec["spec"]["scheduler"]["service"]["selector"]
+    selector["dask.org/cluster-name"] = name
     spec["spec"]["worker"]["replicas"] = options.minimum
     if options.owner_name and options.owner_uid:
         owner = {"apiVersion": "v1", "kind": "Pod", "name": options.owner_name, "uid": options.owner_uid}
@@ -204,12 +212,22 @@ def cluster_spec(options: KubernetesSettings) -> dict[str, Any]:
 class FallbackEngine:
     """Make the cluster when there is enough to do, replace it when it is lost, and say so.
 
-    Backlogs below `inline_below` messages are computed here: starting workers would cost more than it brings.
+    Backlogs below `inline_below` messages are computed here: starting workers would cost more than it brings. When
+    the first choice is not to be had, the next one serves, and the first is asked again every `again_seconds`.
     """
 
-    def __init__(self, choices: Sequence[Callable[[], Engine]], inline: Engine, *, inline_below: int) -> None:
-        self._choices, self._inline, self._inline_below = list(choices), inline, inline_below
+    def __init__(
+        self,
+        choices: Sequence[Callable[[], Engine]],
+        inline: Engine,
+        *,
+        inline_below: int,
+        again_seconds: float = AGAIN_SECONDS,
+    ) -> None:
+        self._choices, self._inline, self._inline_below = choices, inline, inline_below
+        self._again_seconds = again_seconds
         self._engine: Engine | None = None
+        self._again_at = inf
 
     @property
     def description(self) -> str:
@@ -242,17 +260,22 @@ class FallbackEngine:
         self._inline.close()
 
     def _started(self) -> Engine:
-        while self._engine is None:
-            if not self._choices:
-                self._engine = self._inline
-                break
-            try:
-                self._engine = self._choices[0]()
-                log.info("ranges are computed by", engine=self._engine.description)
-            except (ClusterLostError, OSError) as error:
-                log.warning("engine not to be had, taking the next", reason=str(error))
-                del self._choices[0]
+        if self._engine is not None and time.monotonic() >= self._again_at:
+            self.close()
+        if self._engine is None:
+            self._engine = self._first_to_be_had()
+            log.info("ranges are computed by", engine=self._engine.description)
         return self._engine
+
+    def _first_to_be_had(self) -> Engine:
+        self._again_at = inf
+        for choice in self._choices:
+            try:
+                return choice()
+            except (ClusterLostError, OSError) as error:
+                log.warning("engine not to be had, taking the next", reason=str(error), again=self._again_seconds)
+                self._again_at = time.monotonic() + self._again_seconds
+        return self._inline
 
     def _drop(self) -> None:
         log.warning("cluster lost, another is made", engine=self.description)

@@ -24,6 +24,8 @@ Result = TypeVar("Result")
 IDLE_SECONDS = 1.0
 OUTAGE_PAUSE_SECONDS = 1.0
 OUTAGE_PAUSE_MOST_SECONDS = 30.0
+STOP_SECONDS = 20.0
+"""How long a follower that is told to stop waits for the analysis of its batches; its films are loaded anyhow."""
 LOOK_SECONDS = 0.2
 """How often a pause looks whether it is to end."""
 
@@ -47,8 +49,8 @@ class Batches(Protocol):
     def close_batch(self, counts: Mapping[str, int]) -> None:
         """Number a batch and see to its analysis, without waiting for it."""
 
-    def finish(self) -> None:
-        """Wait until every closed batch is analysed."""
+    def finish(self, seconds: float | None = None) -> None:
+        """Wait until every closed batch is analysed, or end the analysis after so many seconds."""
 
 
 class Membership(Protocol):
@@ -126,7 +128,7 @@ class Consumer:
                 self._follow_once(stopping)
         try:
             self._close_batch()
-            self._batches.finish()
+            self._batches.finish(STOP_SECONDS)
         except RetryLaterError as error:
             log.warning("the last batch has no number: its films are loaded all the same", reason=str(error))
         return self._counts

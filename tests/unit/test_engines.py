@@ -1,0 +1,117 @@
+"""Which engine computes ranges, what a KubeCluster is called, and how long a stop waits for an analysis."""
+
+import time
+from functools import partial
+
+import pytest
+
+from movie_pipeline.adapters.background import BackgroundAnalysis
+from movie_pipeline.adapters.dask import (
+    ClusterLostError,
+    FallbackEngine,
+    InlineEngine,
+    KubernetesSettings,
+    cluster_spec,
+)
+from movie_pipeline.messages import OffsetRange
+
+SPEC = """
+metadata: {name: any, namespace: films}
+spec:
+  worker: {replicas: 9}
+  scheduler: {service: {selector: {dask.org/cluster-name: any, dask.org/component: scheduler}}}
+"""
+
+
+class Engine(InlineEngine):
+    """Names who computed a range."""
+
+    def __init__(self, name):
+        super().__init__(lambda offsets: (name, offsets.start))
+        self.description = name
+
+
+class Choice:
+    """An engine that is to be had, or not."""
+
+    def __init__(self, name, error=None):
+        self.name, self.error, self.asked = name, error, 0
+
+    def __call__(self):
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return Engine(self.name)
+
+
+def ranges(messages):
+    return [OffsetRange("films", 0, 0, messages)]
+
+
+def test_small_backlogs_are_computed_here_and_start_nothing():
+    cluster = Choice("cluster")
+    engine = FallbackEngine([cluster], Engine("here"), inline_below=100)
+    assert list(engine.run(ranges(99))) == [("here", 0)]
+    assert cluster.asked == 0
+    assert list(engine.run(ranges(100))) == [("cluster", 0)]
+
+
+@pytest.mark.parametrize("error", [ClusterLostError("no operator"), OSError("refused")])
+def test_what_is_not_to_be_had_is_replaced_and_asked_again_later(error):
+    best, second = Choice("best", error), Choice("second")
+    engine = FallbackEngine([best, second], Engine("here"), inline_below=0, again_seconds=3600)
+    for _ in range(3):
+        assert list(engine.run(ranges(5))) == [("second", 0)]
+    assert (best.asked, second.asked) == (1, 1)
+    engine = FallbackEngine([best, second], Engine("here"), inline_below=0, again_seconds=0)
+    assert list(engine.run(ranges(5))) == [("second", 0)]
+    best.error = None
+    assert list(engine.run(ranges(5))) == [("best", 0)]
+    assert engine.description == "best"
+
+
+def test_without_any_cluster_the_driver_computes_itself():
+    engine = FallbackEngine([Choice("best", OSError("refused"))], Engine("here"), inline_below=0)
+    assert list(engine.run(ranges(5))) == [("here", 0)]
+
+
+def test_each_driver_has_a_cluster_of_its_own_that_ends_with_its_pod(tmp_path):
+    file = tmp_path / "cluster.yaml"
+    file.write_text(SPEC, encoding="utf-8")
+    options = KubernetesSettings("dask", file, 0, 4, 1000, 60.0, "mp-consumer-6c8f-x7k2p", "uid-1")
+    spec = cluster_spec(options)
+    assert spec["metadata"]["name"] == "dask-x7k2p"
+    assert spec["metadata"]["ownerReferences"][0]["name"] == "mp-consumer-6c8f-x7k2p"
+    assert spec["spec"]["scheduler"]["service"]["selector"] == {
+        "dask.org/cluster-name": "dask-x7k2p",
+        "dask.org/component": "scheduler",
+    }
+    assert spec["spec"]["worker"]["replicas"] == 0
+    assert cluster_spec(options._replace(owner_name=None))["metadata"]["name"] == "dask"
+
+
+class Numbers:
+    """Batch numbers, and which of them were analysed."""
+
+    def __init__(self):
+        self.given, self.done = 0, []
+
+    def next(self, _run_id, _counts):
+        self.given += 1
+        return self.given
+
+    def analysed(self, numbers):
+        self.done += numbers
+
+
+def sleep(seconds, _number, _counts):
+    time.sleep(seconds)
+
+
+@pytest.mark.parametrize(("seconds", "limit", "done"), [(0, None, [1]), (0, 60, [1]), (600, 0.2, [])])
+def test_a_stop_waits_for_an_analysis_only_so_long(seconds, limit, done):
+    numbers = Numbers()
+    background = BackgroundAnalysis(numbers, run_id="r", analyse=partial(sleep, seconds))
+    background.close_batch({"new": 1})
+    background.finish(limit)
+    assert numbers.done == done
