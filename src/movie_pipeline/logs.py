@@ -54,6 +54,7 @@ def configure(settings: Settings) -> None:
     # Client libraries report every reconnect at WARNING; what matters of that our adapters say themselves.
     for noisy in ("kafka", "urllib3", "distributed", "kr8s", "httpx", "matplotlib", "bokeh", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     # Dask sets its own levels when it is imported, here and in its worker processes.
     os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "error")
     structlog.configure(
