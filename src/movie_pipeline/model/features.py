@@ -53,7 +53,10 @@ def target(films: pd.DataFrame) -> pd.Series:
 
 
 def frame(films: pd.DataFrame) -> pd.DataFrame:
-    """Return the features of films (columns of `Catalogue.training_films`): float64 numbers, text labels, no None."""
+    """Return the features of films (columns of `Catalogue.training_films`): float64 numbers, genres joined, labels.
+
+    A label stands as the 64-bit hash of its text: encoding thousands of names is several times faster by number.
+    """
     numbers = {name: _numbers(films[name]) for name in ("budget", "runtime", "revenue", "vote_count")}
     released = pd.to_datetime(films["release_date"])
     return pd.DataFrame(
@@ -67,7 +70,7 @@ def frame(films: pd.DataFrame) -> pd.DataFrame:
             "director": _nth(films["directors"], 0),
             "company": _nth(films["production_companies"], 0),
             **{lead: _nth(films["cast"], position) for position, lead in enumerate(LEADS)},
-            "language": films["original_language"].astype(object).where(films["original_language"].notna(), NOTHING),
+            "language": _hashed(films["original_language"].astype(object).fillna(NOTHING)),
         },
         index=films.index,
     )
@@ -78,4 +81,8 @@ def _numbers(values: pd.Series) -> pd.Series:
 
 
 def _nth(lists: pd.Series, position: int) -> pd.Series:
-    return lists.map(lambda names: names[position] if len(names) > position else NOTHING).astype(object)
+    return _hashed(lists.map(lambda names: names[position] if len(names) > position else NOTHING).astype(object))
+
+
+def _hashed(labels: pd.Series) -> pd.Series:
+    return pd.Series(pd.util.hash_array(labels.to_numpy()).view("int64"), index=labels.index)

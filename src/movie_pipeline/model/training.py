@@ -110,6 +110,8 @@ def fit(kind: FeatureSet, X: pd.DataFrame, y: Numbers) -> Pipeline:  # noqa: N80
         ],
         sparse_threshold=0.0,
     )
+    # Cross-validated on the training part, 7 to 31 leaves and rates of 0.03 to 0.08 differ by less than a fifth of the
+    # error bar; these are among the fastest.
     trees = HistGradientBoostingRegressor(
         max_iter=100, learning_rate=0.08, max_leaf_nodes=15, l2_regularization=1.0, random_state=SEED
     )
