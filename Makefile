@@ -6,8 +6,11 @@ VENV ?= .venv
 AIRFLOW_VENV ?= .venv-airflow
 BENCH_VENV ?= .venv-bench
 PYTEST_WORKERS ?= 2
-PIP_INSTALL = install --quiet --disable-pip-version-check --require-hashes
-LOCK = $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+UV = $(VENV)/bin/uv
+# Everything by hash, and our own package as a link to this folder.
+INSTALL = $(UV) pip install --quiet --require-hashes --python
+INSTALL_OURS = $(UV) pip install --quiet --no-deps --no-build-isolation --editable . --python
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --no-emit-find-links
 
 ##@ For everybody
@@ -54,14 +57,14 @@ docs: $(VENV)/.dev ## Write the generated tables of the documents
 
 .PHONY: lock
 lock: $(VENV)/.dev ## Resolve all dependencies anew into requirements/
-	$(LOCK) --upgrade --extra consumer --extra embedded --group dev -o requirements/dev.txt
+	$(LOCK) --upgrade pyproject.toml --extra consumer --extra embedded --group dev -o requirements/dev.txt
+	$(LOCK) -c requirements/dev.txt --group installer -o requirements/installer.txt
 	$(LOCK) -c requirements/dev.txt --group build -o requirements/build.txt
-	$(LOCK) -c requirements/dev.txt -o requirements/producer.txt
-	$(LOCK) -c requirements/dev.txt --extra consumer -o requirements/consumer.txt
-	$(LOCK) -c requirements/dev.txt --extra consumer --extra embedded -o requirements/demo.txt
-	$(LOCK) -c requirements/dev.txt --extra consumer --extra embedded --group bench -o requirements/bench.txt
-	$(VENV)/bin/uv pip compile --group airflow --quiet --universal --python-version 3.11 --generate-hashes \
-		--no-header --no-emit-index-url --no-emit-find-links --upgrade -o requirements/airflow.txt
+	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/producer.txt
+	$(LOCK) -c requirements/dev.txt pyproject.toml --extra consumer -o requirements/consumer.txt
+	$(LOCK) -c requirements/dev.txt pyproject.toml --extra consumer --extra embedded -o requirements/demo.txt
+	$(LOCK) -c requirements/dev.txt pyproject.toml --extra consumer --extra embedded --group bench -o requirements/bench.txt
+	$(LOCK) --upgrade --group airflow -o requirements/airflow.txt
 
 .PHONY: bench
 bench: $(BENCH_VENV)/.done ## Measure: prints `name value unit` a line (BENCH="load producer ..." for some)
@@ -93,31 +96,33 @@ e2e: $(VENV)/.dev ## Install the chart on the cluster of the current kubeconfig 
 clean: ## Remove environments and caches; the demo's data stays
 	rm -rf $(VENV) $(AIRFLOW_VENV) $(BENCH_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
-$(VENV)/bin/python:
-	@echo "== making $(VENV)"
-	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/.demo: requirements/demo.txt requirements/build.txt pyproject.toml | $(VENV)/bin/python
-	@test -f $(VENV)/.dev || { echo "== installing the pipeline's packages (about 150 MB once)"; \
-		$(VENV)/bin/pip $(PIP_INSTALL) -r requirements/demo.txt -r requirements/build.txt; }
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+$(UV): requirements/installer.txt
+	@echo "== making $(VENV) and its installer"
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/installer.txt
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
-	@echo "== installing the pipeline's and the developers' packages (about 250 MB once)"
-	$(VENV)/bin/pip $(PIP_INSTALL) -r requirements/dev.txt
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+$(VENV)/.demo: requirements/demo.txt requirements/build.txt pyproject.toml | $(UV)
+	@test -f $(VENV)/.dev || { echo "== installing the pipeline's packages (about 400 MB once)"; \
+		$(INSTALL) $(VENV) -r requirements/demo.txt -r requirements/build.txt; }
+	@$(INSTALL_OURS) $(VENV)
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(UV)
+	@echo "== installing the pipeline's and the developers' packages (about 500 MB once)"
+	@$(INSTALL) $(VENV) -r requirements/dev.txt
+	@$(INSTALL_OURS) $(VENV)
 	@touch $@ $(VENV)/.demo
 
-$(AIRFLOW_VENV)/.done: requirements/airflow.txt
+$(AIRFLOW_VENV)/.done: requirements/airflow.txt | $(UV)
 	@echo "== installing Airflow into $(AIRFLOW_VENV), apart from the pipeline (about 150 packages once)"
-	test -x $(AIRFLOW_VENV)/bin/python || $(PYTHON) -m venv $(AIRFLOW_VENV)
-	$(AIRFLOW_VENV)/bin/pip $(PIP_INSTALL) -r requirements/airflow.txt
+	@test -x $(AIRFLOW_VENV)/bin/python || $(PYTHON) -m venv $(AIRFLOW_VENV)
+	@$(INSTALL) $(AIRFLOW_VENV) -r requirements/airflow.txt
 	@touch $@
 
-$(BENCH_VENV)/.done: requirements/bench.txt pyproject.toml
+$(BENCH_VENV)/.done: requirements/bench.txt requirements/build.txt pyproject.toml | $(UV)
 	@echo "== installing what the measurements compare with into $(BENCH_VENV)"
-	test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
-	$(BENCH_VENV)/bin/pip $(PIP_INSTALL) -r requirements/bench.txt -r requirements/build.txt
-	@$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@test -x $(BENCH_VENV)/bin/python || $(PYTHON) -m venv $(BENCH_VENV)
+	@$(INSTALL) $(BENCH_VENV) -r requirements/bench.txt -r requirements/build.txt
+	@$(INSTALL_OURS) $(BENCH_VENV)
 	@touch $@
