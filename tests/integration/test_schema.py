@@ -87,6 +87,16 @@ def test_an_older_schema_is_a_clear_error_and_a_newer_one_is_fine(migrated_datab
         require_current(migrated_database)
 
 
+def test_a_program_that_was_rolled_back_leaves_a_newer_schema_and_sets_the_roles_password(migrated_database):
+    query(migrated_database, "ALTER TABLE movies ADD tagline text")
+    query(migrated_database, "UPDATE alembic_version SET version_num = '9999_from_the_future'")
+    before = catalogue(migrated_database)
+    assert migrate(migrated_database, app_role="rolled_back", app_role_password="old") == "9999_from_the_future"
+    assert catalogue(migrated_database) == before
+    dsn = f"postgresql://rolled_back:old@{migrated_database.rpartition('@')[2]}"
+    assert query(dsn, "SELECT current_user") == [("rolled_back",)]
+
+
 def test_a_password_with_every_sign_reaches_the_server(postgres, database):
     password = "p@ss:/?#%'\"\\ ñ"
     migrate(database, app_role="odd_role", app_role_password=password)

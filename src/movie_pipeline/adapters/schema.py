@@ -22,19 +22,22 @@ from movie_pipeline.errors import DatabaseUnavailableError, StateConflictError
 MIGRATION_LOCK = 4_603_017_734  # any constant: whoever migrates this database takes this lock
 RAW_SCHEMA = "schema.sql"
 
+log = logs.get(__name__)
+
 
 def migrate(dsn: str, *, app_role: str | None = None, app_role_password: str | None = None) -> str:
-    """Bring the database to the newest schema and return its revision.
+    """Bring the database to the newest schema that this program knows and return the database's revision.
 
-    Two migrations at once wait for one another. With `app_role` that role is created or updated: it may read and
-    write rows, and may not create, alter or drop anything.
+    Two migrations at once wait for one another. A database of a newer program stays as it is: migrations only expand,
+    so a rolled-back program works on it. With `app_role` that role is created or updated: it may read and write rows,
+    and may not create, alter or drop anything.
     """
     engine = create_engine(_sqlalchemy_url(dsn), poolclass=NullPool)
     try:
         with engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
             connection.commit()
-            command.upgrade(_config(connection), "head")
+            revision = _upgrade(connection)
             connection.commit()
     except OperationalError as error:
         raise DatabaseUnavailableError(f"the schema cannot be migrated: {logs.redact(str(error.orig))}") from error
@@ -42,6 +45,15 @@ def migrate(dsn: str, *, app_role: str | None = None, app_role_password: str | N
         engine.dispose()
     if app_role:
         _grant(dsn, app_role, app_role_password)
+    return revision
+
+
+def _upgrade(connection: Connection) -> str:
+    found = current_revision(connection)
+    if found and found not in _known():
+        log.warning("the schema is newer than this program, it stays as it is", found=found, newest_known=head())
+        return found
+    command.upgrade(_config(connection), "head")
     return head()
 
 
@@ -66,8 +78,7 @@ def require_current(dsn: str) -> None:
         found = cursor.fetchone() if exists else None
     if not found:
         raise StateConflictError("the database has no schema yet: run `movie-pipeline migrate` first")
-    known = {script.revision for script in ScriptDirectory(_migrations()).walk_revisions()}
-    if found[0] in known and found[0] != head():
+    if found[0] in _known() and found[0] != head():
         raise StateConflictError(
             f"the schema is at revision {found[0]}, needed is {head()}: run `movie-pipeline migrate`"
         )
@@ -114,6 +125,10 @@ def _grant(dsn: str, role: str, password: str | None) -> None:
 
 def _sqlalchemy_url(dsn: str) -> str:
     return make_url(dsn).set(drivername="postgresql+psycopg2").render_as_string(hide_password=False)
+
+
+def _known() -> set[str]:
+    return {script.revision for script in ScriptDirectory(_migrations()).walk_revisions()}
 
 
 def _migrations() -> str:
