@@ -149,7 +149,7 @@ class Engine(Protocol):
         """Run the range task on each range and yield results as they come; a lost range is run again."""
 
     def scale(self, backlog: int) -> int:
-        """Fit the number of workers to the waiting messages; return the number aimed at."""
+        """Fit the number of workers to the waiting messages; return the number aimed at, 0 when it may be closed."""
 
     def close(self) -> None:
         """Let the workers go."""

@@ -11,6 +11,7 @@ from movie_pipeline.adapters.dask import (
     FallbackEngine,
     InlineEngine,
     KubernetesSettings,
+    Sizing,
     cluster_spec,
 )
 from movie_pipeline.messages import OffsetRange
@@ -73,6 +74,57 @@ def test_what_is_not_to_be_had_is_replaced_and_asked_again_later(error):
 def test_without_any_cluster_the_driver_computes_itself():
     engine = FallbackEngine([Choice("best", OSError("refused"))], Engine("here"), inline_below=0)
     assert list(engine.run(ranges(5))) == [("here", 0)]
+
+
+def test_workers_follow_the_backlog_up_and_go_only_after_the_idle_time(tmp_path):
+    now = [100.0]
+    sizing = Sizing(KubernetesSettings("dask", tmp_path, 0, 4, 1000, 30.0), clock=lambda: now[0])
+    assert [sizing.fit(backlog) for backlog in (1, 2500, 900, 9_999)] == [1, 3, 3, 4]
+    now[0] += 600
+    assert sizing.fit(0) == 4, "a long load is no idle time"
+    now[0] += 29
+    assert sizing.fit(0) == 4
+    assert sizing.fit(1) == 4
+    now[0] += 2
+    assert sizing.fit(0) == 4, "work in between starts the idle time anew"
+    now[0] += 30
+    assert sizing.fit(0) == 0
+
+
+def test_a_minimum_of_workers_stays(tmp_path):
+    sizing = Sizing(KubernetesSettings("dask", tmp_path, 2, 4, 1000, 0.0), clock=lambda: 0.0)
+    assert [sizing.fit(backlog) for backlog in (0, 1, 3500, 0)] == [2, 2, 4, 2]
+
+
+class Sleepy(Engine):
+    """An engine that falls to no workers, and says that it was closed."""
+
+    def __init__(self):
+        super().__init__("sleepy")
+        self.workers, self.closed = 1, 0
+
+    def scale(self, backlog):
+        return self.workers
+
+    def close(self):
+        self.closed += 1
+
+
+def test_a_cluster_without_workers_is_let_go_and_made_again_when_it_is_needed():
+    made = []
+
+    def choice():
+        made.append(Sleepy())
+        return made[-1]
+
+    engine = FallbackEngine([choice], Engine("here"), inline_below=0)
+    assert list(engine.run(ranges(5))) == [("sleepy", 0)]
+    assert engine.scale(0) == 1
+    made[0].workers = 0
+    assert engine.scale(0) == 0
+    assert (made[0].closed, engine.description) == (1, "here")
+    assert list(engine.run(ranges(5))) == [("sleepy", 0)]
+    assert len(made) == 2
 
 
 def test_each_driver_has_a_cluster_of_its_own_that_ends_with_its_pod(tmp_path):

@@ -44,9 +44,9 @@ class InlineEngine:
         """Run the task on each range."""
         return map(self._task, ranges)
 
-    def scale(self, backlog: int) -> int:
+    def scale(self, _backlog: int) -> int:
         """Stay as it is."""
-        return int(backlog > 0)
+        return 1
 
     def close(self) -> None:
         """Let go of what the task holds open."""
@@ -77,9 +77,9 @@ class DaskEngine:
         finally:
             self._client.cancel(futures)
 
-    def scale(self, backlog: int) -> int:
+    def scale(self, _backlog: int) -> int:
         """Stay as it is: the size of this cluster is not ours to change."""
-        return int(backlog > 0)
+        return 1
 
     def close(self) -> None:
         """Let go of the cluster."""
@@ -141,15 +141,35 @@ class KubernetesSettings(NamedTuple):
     owner_uid: str | None = None
 
 
+class Sizing:
+    """How many workers a backlog deserves; `clock` gives seconds."""
+
+    def __init__(self, options: KubernetesSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._options, self._clock = options, clock
+        self._idle_since: float | None = None
+        self.workers = options.minimum
+
+    def fit(self, backlog: int) -> int:
+        """Return the number of workers for so many waiting messages; without any, it falls after the idle time."""
+        if backlog:
+            self._idle_since = None
+            # Never fewer while there is work: a worker that is let go would lose its range.
+            wanted = max(ceil(backlog / self._options.messages_per_worker), self.workers)
+        else:
+            self._idle_since = self._idle_since or self._clock()
+            idle = self._clock() - self._idle_since >= self._options.idle_seconds
+            wanted = 0 if idle else self.workers
+        self.workers = max(self._options.minimum, min(wanted, self._options.maximum))
+        return self.workers
+
+
 class KubernetesEngine(DaskEngine):
     """A KubeCluster that is scaled by explicit steps: Dask's own autoscaler retires workers at work."""
 
     def __init__(self, task: RangeTask, options: KubernetesSettings) -> None:
         from dask_kubernetes.operator import KubeCluster  # noqa: PLC0415 - two seconds that only Kubernetes needs
 
-        self._options = options
-        self._workers = options.minimum
-        self._busy_at = time.monotonic()
+        self._sizing = Sizing(options)
         spec = cluster_spec(options)
         try:
             cluster = KubeCluster(
@@ -169,22 +189,10 @@ class KubernetesEngine(DaskEngine):
 
     def scale(self, backlog: int) -> int:
         """Fit the workers to the backlog; without one, let them go after the idle time."""
-        now = time.monotonic()
-        if backlog:
-            self._busy_at = now
-            wanted = ceil(backlog / self._options.messages_per_worker)
-            # Never fewer while there is work: a worker that is let go would lose its range.
-            wanted = max(wanted, self._workers, 1)
-        else:
-            idle = now - self._busy_at >= self._options.idle_seconds
-            wanted = self._options.minimum if idle else self._workers
-        wanted = max(self._options.minimum, min(wanted, self._options.maximum))
-        if wanted != self._workers:
-            log.info(
-                "scaling Dask workers", cluster=self.description, before=self._workers, wanted=wanted, backlog=backlog
-            )
+        before, wanted = self._sizing.workers, self._sizing.fit(backlog)
+        if wanted != before:
+            log.info("scaling Dask workers", cluster=self.description, before=before, wanted=wanted, backlog=backlog)
             self._cluster.scale(wanted)
-            self._workers = wanted
             metrics.WORKERS.set(wanted)
         return wanted
 
@@ -247,10 +255,14 @@ class FallbackEngine:
             raise
 
     def scale(self, backlog: int) -> int:
-        """Fit the workers to the waiting messages."""
+        """Fit the workers to the waiting messages; an engine that falls to none is let go, with its scheduler."""
         if backlog >= max(self._inline_below, 1):
             return self._started().scale(backlog)
-        return self._engine.scale(0) if self._engine else 0
+        workers = self._engine.scale(0) if self._engine else 0
+        if self._engine and not workers:
+            log.info("cluster let go, nothing waits", engine=self._engine.description)
+            self._let_go()
+        return workers
 
     def close(self) -> None:
         """Let the workers go."""
@@ -279,8 +291,11 @@ class FallbackEngine:
 
     def _drop(self) -> None:
         log.warning("cluster lost, another is made", engine=self.description)
+        self._let_go()
+
+    def _let_go(self) -> None:
         try:
             self.close()
-        except Exception as error:  # noqa: BLE001 - it is gone already; the next one matters
-            log.info("closing the lost cluster failed too", reason=str(error))
+        except Exception as error:  # noqa: BLE001 - its owner or its operator removes it; the next one matters
+            log.info("closing the cluster failed", reason=str(error))
             self._engine = None
