@@ -1,7 +1,7 @@
-"""Let go of what Helm's uninstall would leave hanging: Dask before it, Kafka's pods after it.
+"""Let go of what Helm's uninstall would leave: Dask before it, the DAG's and Kafka's pods after it.
 
 `before`: the consumer stops and this release's DaskClusters are deleted while the operator that holds their finalizer lives.
-`after`: the operator of Kafka is gone, so the pods that it kept are deleted; volumes, identity, topics and CAs stay.
+`after`: Airflow and the operator of Kafka are gone, so the pods that they kept are deleted; volumes, identity, topics and CAs stay.
 """
 
 import json
@@ -18,6 +18,7 @@ NAMESPACE = (ACCOUNT / "namespace").read_text()
 RELEASE, CONSUMER, KAFKA = (os.environ[name] for name in ("RELEASE", "CONSUMER", "KAFKA_CLUSTER"))
 END = time.monotonic() + float(os.environ["TIMEOUT_SECONDS"])
 DASK = f"/apis/kubernetes.dask.org/v1/namespaces/{NAMESPACE}/daskclusters"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 APPS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 PODSETS = f"/apis/core.strimzi.io/v1/namespaces/{NAMESPACE}/strimzipodsets"
 
@@ -59,11 +60,8 @@ def before():
     """Stop the consumer, then delete the DaskClusters and wait for their operator."""
     selector = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=dask"
     call("PATCH", f"{APPS}/{CONSUMER}", {"spec": {"replicas": 0}})
-    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
-    wait(
-        "consumer",
-        lambda: not listed(pods, f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=consumer"),
-    )
+    consumers = f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=consumer"
+    wait("consumer", lambda: not listed(PODS, consumers))
     for name in listed(DASK, selector):
         call("DELETE", f"{DASK}/{name}")
         print(f"DaskCluster {name} deleted")
@@ -74,7 +72,10 @@ def before():
 
 
 def after():
-    """Delete the pods and the entity operator of the kept Kafka; the next install's operator makes them again."""
+    """Delete the DAG's pods, and the kept Kafka's pods and entity operator; the next install's operator makes those again."""
+    call("DELETE", f"{PODS}?labelSelector=app.kubernetes.io/instance={RELEASE},app.kubernetes.io/component=task")
+    if not KAFKA:
+        return
     call("DELETE", f"{APPS}/{KAFKA}-entity-operator", {"propagationPolicy": "Background"})
     for name in listed(PODSETS, f"strimzi.io/cluster={KAFKA}"):
         call("DELETE", f"{PODSETS}/{name}", {"propagationPolicy": "Background"})

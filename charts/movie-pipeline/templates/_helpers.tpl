@@ -37,6 +37,12 @@ labels:
   {{- include "movie-pipeline.labels" (dict "root" .root "component" (.component | default .part)) | nindent 2 }}
 {{- end -}}
 
+{{- /* Annotations of what holds data: neither Helm nor Argo CD deletes it. */ -}}
+{{- define "movie-pipeline.keep" -}}
+helm.sh/resource-policy: keep
+argocd.argoproj.io/sync-options: Delete=false,Prune=false
+{{- end -}}
+
 {{- /* dict: root, image (producer or consumer) */ -}}
 {{- define "movie-pipeline.image" -}}
 {{- $image := index .root.Values.image .image -}}
@@ -131,6 +137,7 @@ upgrades and a new install after an uninstall find the same ones. Drawn once in 
 {{- if not (hasKey .Values "generatedSecrets") -}}
 {{- $values := .Values -}}
 {{- $wanted := dict -}}
+{{- if $values.secrets.generate -}}
 {{- if not $values.database.app.existingSecret -}}
 {{- $_ := set $wanted (include "movie-pipeline.appSecret" .) (dict $values.database.app.passwordKey (randAlphaNum 32)) -}}
 {{- end -}}
@@ -148,6 +155,7 @@ upgrades and a new install after an uninstall find the same ones. Drawn once in 
 {{- $_ := set $wanted (tpl $auth.existingSecret .) (dict "postgres-password" (randAlphaNum 32) "password" (randAlphaNum 32)) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
 {{- $all := dict -}}
 {{- range $name, $drawn := $wanted -}}
 {{- $live := (lookup "v1" "Secret" $.Release.Namespace $name).data | default dict -}}
@@ -155,7 +163,7 @@ upgrades and a new install after an uninstall find the same ones. Drawn once in 
 {{- range $key, $value := $drawn }}{{ $_ := set $kept $key (ternary (get $live $key | b64dec) $value (hasKey $live $key)) }}{{ end -}}
 {{- $_ := set $all $name $kept -}}
 {{- end -}}
-{{- if and $values.airflow.enabled (index $values "airflow-postgresql" "enabled") -}}
+{{- if and $values.secrets.generate $values.airflow.enabled (index $values "airflow-postgresql" "enabled") -}}
 {{- $auth := index $values "airflow-postgresql" "auth" -}}
 {{- $password := index $all (tpl $auth.existingSecret .) "password" -}}
 {{- $host := include "movie-pipeline.postgresqlName" (dict "root" . "key" "airflow-postgresql") -}}
