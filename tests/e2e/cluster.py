@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "movie-pipeline"
@@ -32,12 +32,17 @@ def program(name: str) -> str:
 
 def run(*command: str, timeout_seconds: float = 600, text: str | None = None) -> str:
     """Run a command and return what it said; CommandError when it failed."""
+    return run_both(*command, timeout_seconds=timeout_seconds, text=text)[0]
+
+
+def run_both(*command: str, timeout_seconds: float = 600, text: str | None = None) -> tuple[str, str]:
+    """Run a command and return its output and its warnings; CommandError when it failed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout_seconds, input=text)
     if done.returncode:
         raise CommandError(
             f"{' '.join(command[:12])}: exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-4000:]}"
         )
-    return done.stdout
+    return done.stdout, done.stderr
 
 
 def until(what: str, holds: Callable[[], Any], *, seconds: float, pause: float = 1.0) -> Any:
@@ -76,18 +81,17 @@ class Release:
         """Run helm in the namespace."""
         return run(program("helm"), verb, *arguments, "--namespace", self.namespace, timeout_seconds=timeout_seconds)
 
-    def install(self, *arguments: str) -> float:
-        """Install and wait until everything is ready; return the seconds."""
-        return self._timed("install", *arguments)
+    def install(self, *arguments: str) -> None:
+        """Install and wait until everything is ready."""
+        self.helm("install", self.name, str(self.chart), "--wait", "--timeout", "14m", *arguments)
 
-    def upgrade(self, *arguments: str) -> float:
-        """Upgrade and wait; return the seconds."""
-        return self._timed("upgrade", *arguments)
+    def upgrade(self, *arguments: str) -> None:
+        """Upgrade and wait until everything is ready."""
+        self.helm("upgrade", self.name, str(self.chart), "--wait", "--timeout", "14m", *arguments)
 
-    def _timed(self, verb: str, *arguments: str) -> float:
-        started = time.monotonic()
-        self.helm(verb, self.name, str(self.chart), "--wait", "--timeout", "14m", *arguments)
-        return time.monotonic() - started
+    def uninstall(self) -> None:
+        """Uninstall and wait until Helm's objects are gone."""
+        self.helm("uninstall", self.name, "--wait", "--timeout", "5m")
 
     def sql(self, statement: str) -> str:
         """Run SQL as the schema's owner in the database's pod."""
@@ -100,6 +104,11 @@ class Release:
         """Count the films of the warehouse, each once."""
         # A busy kubelet may end an exec before its output: no answer is no film.
         return int(self.sql("SELECT count(DISTINCT tmdb_id) FROM movie_data_warehouse") or 0)
+
+    def python(self, component: str, program_text: str) -> str:
+        """Run a Python program in the first pod of a component, with the pod's own account, network and rights."""
+        found = self.pods(f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={component}")
+        return self.kubectl("exec", "--stdin", found[0], "--", "python", "-", text=program_text)
 
     def secret(self, name: str, key: str) -> str:
         """Read one value of a Secret."""
@@ -121,9 +130,7 @@ class Release:
     @contextmanager
     def forwarded(self, service: str, port: int) -> Iterator[str]:
         """Reach a service of the namespace on this machine; give its address."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            local = free.getsockname()[1]
+        local = free_port()
         command = [
             program("kubectl"),
             "--namespace",
@@ -138,6 +145,13 @@ class Release:
                 yield f"http://127.0.0.1:{local}"
             finally:
                 forward.terminate()
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody uses now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def _listens(port: int) -> bool:
@@ -168,6 +182,25 @@ DIGESTS = {
     "movie_data_warehouse": "tmdb_id, title, release_date, release_year, genre, budget, revenue, runtime, director,"
     " popularity, vote_average, vote_count, roi, popularity_level, rating_level, is_profitable",
 }
+
+
+class Figures:
+    """What a run was seen to take; pytest prints it at the end."""
+
+    lines: ClassVar[list[str]] = []
+
+    @classmethod
+    def add(cls, line: str) -> None:
+        """Keep one line."""
+        cls.lines.append(line)
+
+    @classmethod
+    @contextmanager
+    def timed(cls, what: str) -> Iterator[None]:
+        """Keep how long a block took."""
+        started = time.monotonic()
+        yield
+        cls.add(f"{what}: {time.monotonic() - started:.0f} s")
 
 
 def contents(release: Release) -> dict[str, str]:
