@@ -34,6 +34,11 @@ LISTS = (
 FLOATS = ("popularity", "vote_average")
 COUNTS = ("vote_count", "budget", "revenue", "runtime")
 TEXTS = ("title", "original_title", "overview", "release_date", "imdb_id", "original_language", "status")
+FIELDS = (
+    "id", *TEXTS, *COUNTS, *FLOATS, *(names for names, _ in LISTS), *(ids for _, ids in LISTS), "fetched_at",
+    "message_offset",
+)  # fmt: skip
+"""What a decoded film consists of, in the order of `decode_row`."""
 
 
 class Record(NamedTuple):
@@ -122,18 +127,26 @@ def build(details: Mapping[str, Any], *, fetched_at: str, cast_limit: int = 10) 
 def decode(record: Record) -> dict[str, Any] | None:
     """Return a record's film as a dict of typed values, or None for a tombstone.
 
-    The dict holds every name of `MESSAGE_FIELDS`: texts as str or None, numbers as int or float or None (0, NaN
+    The dict holds every name of `FIELDS`: texts as str or None, numbers as int or float or None (0, NaN
     and the impossible still in them: cleaning is `transform.clean`'s), lists as lists, `fetched_at` as an aware
     datetime (the record's own time where the message has none) and `message_offset`.
 
     Raises InvalidMessageError, naming the field, the value and what is allowed, for what contracts call a dead
     letter: never a guess.
     """
+    row = decode_row(record)
+    return None if row is None else dict(zip(FIELDS, row, strict=True))
+
+
+def decode_row(record: Record) -> tuple[Any, ...] | None:
+    """Return the values of `decode` alone, in the order of `FIELDS`: what is decoded by the million needs no names."""
     movie_id = _key(record.key)
     if record.value is None:
         return None
     message = _object(record.value)
-    found = _whole("id", message.get("id"))
+    found = message.get("id")
+    if type(found) is not int:
+        found = _whole("id", found)
     if found != movie_id:
         raise InvalidMessageError(f"id {found!r} is not the record's key {movie_id}: both must be the same TMDB id")
     version = message.get("schema_version")
@@ -141,13 +154,12 @@ def decode(record: Record) -> dict[str, Any] | None:
         raise InvalidMessageError(
             f"schema_version {version!r}: this release reads {SCHEMA_VERSION}; upgrade the consumer"
         )
-    film = _exact_film(message)
-    if film is None:
-        film = _converted_film(message)
-    film.update(id=movie_id, message_offset=record.offset, fetched_at=_moment(message, record))
-    if not (film["title"] or "").replace("\0", "").strip():
-        raise InvalidMessageError(f"title {film['title']!r}: a title that is not blank is required")
-    return film
+    values = _exact_values(message) or _converted_values(movie_id, message)
+    moment = _moment(message, record)
+    title = values[1]
+    if not title or not title.replace("\0", "").strip():
+        raise InvalidMessageError(f"title {title!r}: a title that is not blank is required")
+    return (*values, moment, record.offset)
 
 
 def written_at(record: Record) -> datetime:
@@ -173,9 +185,10 @@ def _shown(value: Any) -> str:
 
 
 def _key(key: bytes | None) -> int:
-    if key is None or not _KEY.fullmatch(key) or int(key) > MAX_ID:
+    movie_id = int(key) if key is not None and _KEY.fullmatch(key) else 0
+    if not 0 < movie_id <= MAX_ID:
         raise InvalidMessageError(f"key {_shown(key)}: a TMDB id as ASCII digits is required, 1 to {MAX_ID}")
-    return int(key)
+    return movie_id
 
 
 def _object(value: bytes) -> dict[str, Any]:
@@ -199,8 +212,7 @@ def _lenient_object(value: bytes) -> Any:
 
 
 _ONLY_TEXT, _ONLY_WHOLE = frozenset({str}), frozenset({int})
-_EXACT_NAMES = ("id", *TEXTS, *COUNTS, *FLOATS, *(names for names, _ in LISTS), *(ids for _, ids in LISTS))
-_EXACT_VALUES = itemgetter(*_EXACT_NAMES)
+_VALUES = itemgetter(*FIELDS[:-2])
 _NONE: type[Any] = type(None)
 _EXACT_TYPES: tuple[set[Any], ...] = (
     {int},
@@ -216,33 +228,36 @@ def _exact(types: tuple[type, ...]) -> bool:
     return all(found in allowed for found, allowed in zip(types, _EXACT_TYPES, strict=True))
 
 
-def _exact_film(message: dict[str, Any]) -> dict[str, Any] | None:
-    """The film of a message in which nothing needs converting, None for any other.
+def _exact_values(message: dict[str, Any]) -> tuple[Any, ...] | None:
+    """The values of a message in which nothing needs converting, None for any other.
 
-    A short cut for what our own producer writes, four times as fast as `_converted_film`, with the same result.
+    A short cut for what our own producer writes, several times as fast as `_converted_values`, with the same result.
     """
     try:
-        values = _EXACT_VALUES(message)
+        values: tuple[Any, ...] = _VALUES(message)
     except KeyError:
         return None
     if not _exact((*map(type, values),)):
         return None
     genres, companies, directors, cast, genre_ids, company_ids, director_ids, cast_ids = values[-8:]
-    names, ids = genres + companies + directors + cast, genre_ids + company_ids + director_ids + cast_ids
-    plain = (
+    if not (
         len(genres) == len(genre_ids)
         and len(companies) == len(company_ids)
         and len(directors) == len(director_ids)
         and len(cast) == len(cast_ids)
-        and _ONLY_TEXT.issuperset(map(type, names))
+    ):
+        return None
+    ids = [*genre_ids, *company_ids, *director_ids, *cast_ids]
+    plain = (
+        _ONLY_TEXT.issuperset(map(type, [*genres, *companies, *directors, *cast]))
         and _ONLY_WHOLE.issuperset(map(type, ids))
         and (not ids or (min(ids) > 0 and max(ids) <= MAX_ID))
     )
-    return dict(zip(_EXACT_NAMES, values, strict=True)) if plain else None
+    return values if plain else None
 
 
-def _converted_film(message: dict[str, Any]) -> dict[str, Any]:
-    film: dict[str, Any] = {name: _text(name, message.get(name)) for name in TEXTS}
+def _converted_values(movie_id: int, message: dict[str, Any]) -> tuple[Any, ...]:
+    film: dict[str, Any] = {"id": movie_id} | {name: _text(name, message.get(name)) for name in TEXTS}
     for name in COUNTS:
         value = message.get(name)
         film[name] = value if type(value) is int else _whole(name, value)
@@ -251,7 +266,7 @@ def _converted_film(message: dict[str, Any]) -> dict[str, Any]:
         film[name] = value if type(value) is float else _number(name, value)
     for names, ids in LISTS:
         film[names], film[ids] = _entities(names, message.get(names), ids, message.get(ids))
-    return film
+    return tuple(film[name] for name in FIELDS[:-2])
 
 
 def _text(name: str, value: Any) -> str | None:
@@ -283,21 +298,27 @@ def _whole(name: str, value: Any) -> int | float | None:
 def _moment(message: Mapping[str, Any], record: Record) -> datetime:
     """When TMDB was asked; a clock that ran ahead must not lock a film against every later message."""
     value = message.get("fetched_at")
-    moment = _parsed_moment(value) if type(value) is str else None
-    if value is not None and moment is None:
-        raise InvalidMessageError(f"fetched_at {_shown(value)}: an RFC 3339 time is required, e.g. {SAMPLE_FETCHED_AT}")
-    if moment is None or 0 <= record.timestamp_ms < moment.timestamp() * 1000:
+    if value is None:
         return written_at(record)
-    return moment
+    moment, at_ms = _parsed_moment(value) if type(value) is str else _NO_MOMENT
+    if moment is None:
+        raise InvalidMessageError(f"fetched_at {_shown(value)}: an RFC 3339 time is required, e.g. {SAMPLE_FETCHED_AT}")
+    return written_at(record) if 0 <= record.timestamp_ms < at_ms else moment
+
+
+_NO_MOMENT: tuple[datetime | None, float] = (None, 0.0)
 
 
 @lru_cache(maxsize=4096)
-def _parsed_moment(value: str) -> datetime | None:
+def _parsed_moment(value: str) -> tuple[datetime | None, float]:
+    """A moment, also in milliseconds."""
     try:
         moment = datetime.fromisoformat(value)
-        return moment.astimezone(UTC) if moment.tzinfo else None
+        if moment.tzinfo is None:
+            return _NO_MOMENT
+        return moment.astimezone(UTC), moment.timestamp() * 1000
     except (ValueError, OverflowError):
-        return None
+        return _NO_MOMENT
 
 
 def _entities(names_field: str, names: Any, ids_field: str, ids: Any) -> tuple[list[str], list[int | None]]:

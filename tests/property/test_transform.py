@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from films import TOPIC, message, record, rows
 from movie_pipeline.levels import POPULARITY, RATING
-from movie_pipeline.messages import LISTS, OffsetRange, decode
+from movie_pipeline.messages import FIELDS, LISTS, OffsetRange, decode, decode_row
 from movie_pipeline.transform.batch import prepare
-from movie_pipeline.transform.clean import clean, clean_films, entity_id
-from movie_pipeline.transform.frames import DECODED, decoded, table
+from movie_pipeline.transform.clean import clean, clean_rows, entity_id
+from movie_pipeline.transform.frames import decoded, table
 from movie_pipeline.transform.normalize import ENTITIES, LINKS, normalize
 from movie_pipeline.transform.star import star
 
@@ -76,7 +76,7 @@ def films_of(contents):
 def test_cleaning_is_idempotent(contents):
     once = films_of(contents)
     again, findings = clean(
-        pd.DataFrame({name: pd.Series(table(once)[name].to_pylist(), dtype=object) for name in DECODED})
+        pd.DataFrame({name: pd.Series(table(once)[name].to_pylist(), dtype=object) for name in FIELDS})
     )
     assert table(again).equals(table(once))
     assert not findings
@@ -84,9 +84,9 @@ def test_cleaning_is_idempotent(contents):
 
 @given(st.lists(film_messages(), min_size=1, max_size=6))
 def test_both_ways_into_cleaning_give_the_same_bytes(contents):
-    films = [decode(record(raw(one), key=str(one["id"]).encode())) for one in contents]
-    first, found = clean(decoded(films))
-    second, also = clean_films(films)
+    records = [record(raw(one), key=str(one["id"]).encode()) for one in contents]
+    first, found = clean(decoded([decode(one) for one in records]))
+    second, also = clean_rows([decode_row(one) for one in records])
     assert table(first).equals(table(second))
     assert found == also
 

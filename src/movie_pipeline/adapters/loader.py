@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import psycopg2
 import pyarrow as pa
@@ -224,15 +225,15 @@ class _RoundLoad:
         if not stored:
             self._insert(encoded or encode_films(films))
             return Counter(new=len(films))
-        verdicts = _verdicts(films, stored)
-        chosen = {verdict: films[verdicts == verdict] for verdict in set(verdicts)}
-        if (new := chosen.get("new")) is not None:
-            self._insert(encode_films(new))
-        if (changed := chosen.get("changed")) is not None:
-            self._update(changed, {movie_id: row[3] for movie_id, row in stored.items()})
-        if (refreshed := chosen.get("refreshed")) is not None:
-            self._refresh(refreshed)
-        return Counter({verdict: len(rows) for verdict, rows in chosen.items()})
+        verdicts = np.array(_verdicts(films, stored))
+        counts = Counter(verdicts.tolist())
+        if counts["new"]:
+            self._insert(encode_films(films[verdicts == "new"]))
+        if counts["changed"]:
+            self._update(films[verdicts == "changed"], {movie_id: row[3] for movie_id, row in stored.items()})
+        if counts["refreshed"]:
+            self._refresh(films[verdicts == "refreshed"])
+        return counts
 
     def _stored(self, films: pd.DataFrame) -> dict[int, tuple[int, int, str | None, str | None]]:
         self._cursor.execute(STORED, (unwrapped(films["id"]).to_pylist(),))
@@ -318,14 +319,14 @@ def encode_films(films: pd.DataFrame) -> Encoded:
     )
 
 
-def _verdicts(films: pd.DataFrame, stored: dict[int, tuple[int, int, str | None, str | None]]) -> Any:
+def _verdicts(films: pd.DataFrame, stored: dict[int, tuple[int, int, str | None, str | None]]) -> list[str]:
     """Say for each film: new, changed, refreshed (same content, fetched later), unchanged, or older."""
     fetched = unwrapped(films["fetched_at"]).cast(pa.int64()).to_pylist()
-    columns = (films["id"].tolist(), fetched, films["message_offset"].tolist(), films["content_digest"].tolist())
-    return pd.Series([_verdict(stored.get(row[0]), row[1:]) for row in zip(*columns, strict=True)], index=films.index)
+    ids, *rest = (unwrapped(films[name]).to_pylist() for name in ("id", "message_offset", "content_digest"))
+    return [_verdict(stored.get(movie_id), film) for movie_id, *film in zip(ids, fetched, *rest, strict=True)]
 
 
-def _verdict(stored: tuple[int, int, str | None, str | None] | None, film: tuple[int, int, str]) -> str:
+def _verdict(stored: tuple[int, int, str | None, str | None] | None, film: Sequence[Any]) -> str:
     if stored is None:
         return "new"
     fetched, offset, content = film

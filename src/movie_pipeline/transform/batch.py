@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from movie_pipeline.errors import InvalidMessageError
-from movie_pipeline.messages import OffsetRange, Record, decode, tombstone_id, written_at
-from movie_pipeline.transform.clean import Findings, clean_films
+from movie_pipeline.messages import OffsetRange, Record, decode_row, tombstone_id, written_at
+from movie_pipeline.transform.clean import Findings, clean_rows
 
 
 class DeadLetter(NamedTuple):
@@ -51,27 +51,28 @@ def prepare(offsets: OffsetRange, records: Sequence[Record]) -> Batch:
     A film that comes several times goes into as many rounds, so that each version takes effect in its turn and
     the result does not depend on how a topic was cut into batches.
     """
-    rounds: list[tuple[list[dict[str, Any]], list[Tombstone]]] = []
+    rounds: list[tuple[list[tuple[Any, ...]], list[Tombstone]]] = []
     dead: list[DeadLetter] = []
-    times: Counter[int] = Counter()
+    times: dict[int, int] = {}
     kept: dict[int, Record] = {}
     for record in records:
         try:
-            film = decode(record)
-            movie_id = film["id"] if film else tombstone_id(record)
+            film = decode_row(record)
+            movie_id = film[0] if film else tombstone_id(record)
         except InvalidMessageError as error:
             dead.append(DeadLetter(record, type(error).__name__, str(error)))
             continue
         kept[record.offset] = record
-        if times[movie_id] == len(rounds):
+        time = times.get(movie_id, 0)
+        times[movie_id] = time + 1
+        if time == len(rounds):
             rounds.append(([], []))
-        films, tombstones = rounds[times[movie_id]]
-        times[movie_id] += 1
+        films, tombstones = rounds[time]
         if film:
             films.append(film)
         else:
             tombstones.append(Tombstone(movie_id, record.offset, written_at(record)))
-    cleaned = [(*clean_films(films), tuple(tombstones)) for films, tombstones in rounds]
+    cleaned = [(*clean_rows(films), tuple(tombstones)) for films, tombstones in rounds]
     findings = sum((found for _, found, _ in cleaned), Counter())
     return Batch(offsets, tuple(Round(films, gone) for films, _, gone in cleaned), tuple(dead), findings, kept)
 

@@ -5,7 +5,7 @@ correct. Cleaning its own result changes nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import lru_cache
 from hashlib import blake2b
@@ -13,13 +13,14 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
+import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
 
 from movie_pipeline import messages
 from movie_pipeline.columns import Kind
-from movie_pipeline.transform.frames import DECODED, KINDS, arrow, lists
+from movie_pipeline.transform.frames import KINDS, arrow, cut, lengths
 
 Findings = Counter[str]
 
@@ -42,10 +43,10 @@ def clean(decoded: pd.DataFrame) -> tuple[pd.DataFrame, Findings]:
     return _clean({name: rows[name].tolist() for name in rows.columns})
 
 
-def clean_films(films: Iterable[Mapping[str, Any]]) -> tuple[pd.DataFrame, Findings]:
-    """Return `clean(frames.decoded(films))`, without making a frame only to take it apart."""
-    rows = zip(*map(itemgetter(*DECODED), sorted(films, key=itemgetter("id"))), strict=True)
-    return _clean({name: list(values) for name, values in zip(DECODED, rows, strict=False)} or {n: [] for n in DECODED})
+def clean_rows(films: Iterable[tuple[Any, ...]]) -> tuple[pd.DataFrame, Findings]:
+    """Return what `clean` does, for rows of `messages.decode_row`: no frame is made only to be taken apart."""
+    columns = list(zip(*sorted(films, key=itemgetter(0)), strict=True)) or [()] * len(messages.FIELDS)
+    return _clean({name: list(values) for name, values in zip(messages.FIELDS, columns, strict=True)})
 
 
 def _clean(data: dict[str, list[Any]]) -> tuple[pd.DataFrame, Findings]:
@@ -63,9 +64,10 @@ def _clean(data: dict[str, list[Any]]) -> tuple[pd.DataFrame, Findings]:
         None if votes == 0 else _real(value, MAX_VOTE, "vote_average", findings)
         for value, votes in zip(data["vote_average"], data["vote_count"], strict=True)
     ]
+    lists = {}
     for names, ids in messages.LISTS:
-        data[names], data[ids] = _links(names, data[names], data[ids], findings)
-    return _frame(data), findings
+        data[names], data[ids], lists[names], lists[ids] = _links(names, data[names], data[ids], findings)
+    return _frame(data, lists), findings
 
 
 def entity_id(name: str) -> int:
@@ -73,12 +75,9 @@ def entity_id(name: str) -> int:
     return -1 - (int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big") >> 1)
 
 
-def _frame(data: dict[str, list[Any]]) -> pd.DataFrame:
+def _frame(data: dict[str, list[Any]], lists: dict[str, pd.Series]) -> pd.DataFrame:
     kinds = KINDS["movies"]
-    typed = {name: arrow(data[name], kinds[name]) for name in (*SCALARS, "fetched_at", "message_offset")}
-    for names, ids in messages.LISTS:
-        typed[names] = lists(data[names], pa.string())
-        typed[ids] = lists(data[ids], pa.int64())
+    typed = {name: arrow(data[name], kinds[name]) for name in (*SCALARS, "fetched_at", "message_offset")} | lists
     links = [_digest(row) for row in zip(*(data[name] for pair in messages.LISTS for name in pair), strict=True)]
     films = zip(links, *(data[name] for name in SCALARS), strict=True)
     typed["links_digest"] = arrow(links, Kind.DIGEST)
@@ -153,24 +152,38 @@ def _real(value: Any, most: float | None, name: str, findings: Findings) -> floa
 
 
 def _links(
-    field: str, all_names: list[list[str]], all_ids: list[list[int | None]], findings: Findings
-) -> tuple[list[list[str]], list[list[int]]]:
-    """Give every entity its key and keep each once, the first by order."""
-    kept_names: list[list[str]] = []
-    kept_ids: list[list[int]] = []
-    soiled = "\0" in "".join(chain.from_iterable(all_names))
-    for names, ids in zip(all_names, all_ids, strict=True):
-        texts = [_text(name, findings) or "" for name in names] if soiled else names
-        keys: list[Any] = (
-            [entity_id(name) if key is None else key for name, key in zip(texts, ids, strict=True)]
-            if None in ids
-            else ids
-        )
-        if len(set(keys)) < len(keys):
-            first = dict(zip(reversed(keys), reversed(texts), strict=True))
-            findings[f"duplicate in {field}"] += len(keys) - len(first)
-            keys = list(dict.fromkeys(keys))
-            texts = [first[key] for key in keys]
-        kept_names.append(texts)
-        kept_ids.append(keys)
-    return kept_names, kept_ids
+    field: str, names: list[list[str]], ids: list[list[Any]], findings: Findings
+) -> tuple[list[list[str]], list[list[int]], pd.Series, pd.Series]:
+    """Give every entity its key and keep each once, the first by order; return both lists, and both as columns."""
+    keys = pa.array(list(chain.from_iterable(ids)), pa.int64())
+    if keys.null_count or "\0" in "".join(chain.from_iterable(names)):
+        unfinished: Sequence[int] = range(len(ids))
+    else:
+        unfinished = _with_doubles(keys, lengths(ids))
+    for film in unfinished:
+        names[film], ids[film] = _kept(field, names[film], ids[film], findings)
+    if unfinished:
+        keys = pa.array(list(chain.from_iterable(ids)), pa.int64())
+    sizes = lengths(ids)
+    return names, ids, cut(pa.array(list(chain.from_iterable(names)), pa.string()), sizes), cut(keys, sizes)
+
+
+def _with_doubles(ids: Any, sizes: Any) -> list[int]:
+    """Return the films in whose list an entity stands twice."""
+    keys = np.asarray(ids)
+    if len(keys) and keys.min() < 0:
+        return list(range(len(sizes)))
+    # The film before the id in one number: sorted, doubles are neighbours.
+    marked = np.sort(np.repeat(np.arange(len(sizes), dtype=np.int64), sizes) << 31 | keys)
+    return list(np.unique(marked[1:][marked[1:] == marked[:-1]] >> 31))
+
+
+def _kept(field: str, names: list[str], ids: list[int | None], findings: Findings) -> tuple[list[str], list[int]]:
+    texts = [_text(name, findings) or "" for name in names]
+    keys = [entity_id(name) if key is None else key for name, key in zip(texts, ids, strict=True)]
+    first = dict(zip(reversed(keys), reversed(texts), strict=True))
+    if len(first) < len(keys):
+        findings[f"duplicate in {field}"] += len(keys) - len(first)
+        keys = list(dict.fromkeys(keys))
+        texts = [first[key] for key in keys]
+    return texts, keys

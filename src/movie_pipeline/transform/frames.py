@@ -1,7 +1,6 @@
 """The frame that the transform works on, and the Arrow types of its columns."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -27,14 +26,11 @@ ARROW_TYPES: dict[Kind, pa.DataType] = {
     Kind.ORDER: pa.int64(),
 }
 
-LISTS = tuple(name for pair in messages.LISTS for name in pair)
-DECODED = ("id", "message_offset", "fetched_at", *messages.TEXTS, *messages.COUNTS, *messages.FLOATS, *LISTS)
-
 
 def decoded(films: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """Return decoded films (`messages.decode`) as a frame of Python objects, a row a film."""
     rows = list(films)
-    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in DECODED})
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=object) for name in messages.FIELDS})
 
 
 def arrow(values: Any, kind: Kind) -> pd.Series:
@@ -42,11 +38,16 @@ def arrow(values: Any, kind: Kind) -> pd.Series:
     return wrapped(pa.array(values, type=ARROW_TYPES[kind], from_pandas=False))
 
 
-def lists(rows: Sequence[Sequence[Any]], item: pa.DataType) -> pd.Series:
-    """Return lists of items as a column; many short lists become one long array, which Arrow converts fastest."""
-    ends = np.cumsum(np.fromiter(map(len, rows), np.int32, len(rows)), dtype=np.int32)
-    offsets = pa.array(np.concatenate([np.zeros(1, np.int32), ends]))
-    return wrapped(pa.ListArray.from_arrays(offsets, pa.array(list(chain.from_iterable(rows)), type=item)))
+def lengths(rows: Sequence[Sequence[Any]]) -> Any:
+    """Return the length of each list."""
+    return np.fromiter(map(len, rows), np.int32, len(rows))
+
+
+def cut(items: Any, lengths: Any) -> pd.Series:
+    """Return one long array, which Arrow makes faster than many short ones, as a column of lists of these lengths."""
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return wrapped(pa.ListArray.from_arrays(pa.array(offsets), items))
 
 
 def wrapped(array: Any) -> pd.Series:
