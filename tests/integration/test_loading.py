@@ -1,6 +1,7 @@
 """What a load does to the database, batch by batch, on a real PostgreSQL."""
 
 import threading
+import time
 from datetime import UTC, datetime
 
 import psycopg2
@@ -339,14 +340,47 @@ def test_a_session_that_the_server_ends_is_an_outage_and_the_next_load_goes_thro
     assert desk.load(message(2)).counts == {"new": 1}
 
 
-def test_a_conflict_with_another_writer_is_tried_again(desk):
+def refuse(desk, table, sqlstate, times):
+    """Have the database end that many transactions that insert into a table, as it ends one of two in a deadlock."""
+    # What a sequence has given is not taken back with the transaction.
+    desk.query("CREATE SEQUENCE tries")
+    desk.query(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF nextval('tries') <= {times} THEN RAISE EXCEPTION USING ERRCODE = '{sqlstate}'; END IF; RETURN NULL; END $$"
+    )
+    desk.query(f"CREATE TRIGGER refuse AFTER INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION refuse()")
+
+
+@pytest.mark.parametrize("sqlstate", ["40001", "40P01", "55P03"])
+def test_a_conflict_with_another_writer_is_tried_again_and_no_dead_letter_is_sent_twice(desk, sqlstate):
+    refuse(desk, "quality_findings", sqlstate, times=2)
+    assert desk.load(message(1, runtime=-1), record(b"?", key=b"2")).counts == {"new": 1, "dead": 1}
+    assert desk.query("SELECT last_value FROM tries") == [(3,)]
+    assert desk.query("SELECT id FROM movies") == [(1,)]
+    assert desk.query("SELECT count FROM quality_findings") == [(1,)]
+    assert [letter.record.key for letter in desk.dead] == [b"2"]
+
+
+def test_a_conflict_without_end_is_an_outage_and_nothing_is_loaded(desk):
+    refuse(desk, "movies", "40P01", times=1000)
+    with pytest.raises(DatabaseUnavailableError, match="conflict 8 times"):
+        desk.load(message(1))
+    assert not desk.dead
+    assert desk.query("SELECT count(*) FROM movies") == [(0,)]
+    assert desk.query("SELECT next_offset FROM ingest_offsets") == [(0,)]
+
+
+def test_an_entity_that_another_writer_has_just_inserted_is_waited_for(desk):
     desk.load(message(1))
-    desk.query("SET deadlock_timeout = '1s'")
     blocker = psycopg2.connect(desk.dsn)
     with blocker, blocker.cursor() as cursor:
         cursor.execute("INSERT INTO genres (id, name, named_at) VALUES (4711, 'Else', '2001-01-01')")
         waiting = threading.Thread(target=desk.load, args=(message(2, genres=["Mine"], genre_ids=[4711]),))
         waiting.start()
+        while not desk.query(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        ):
+            time.sleep(0.01)
     waiting.join()
     blocker.close()
     assert desk.query("SELECT name FROM genres WHERE id = 4711") == [("Mine",)]
