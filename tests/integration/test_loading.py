@@ -346,7 +346,8 @@ def refuse(desk, table, sqlstate, times):
     desk.query("CREATE SEQUENCE tries")
     desk.query(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        f" IF nextval('tries') <= {times} THEN RAISE EXCEPTION USING ERRCODE = '{sqlstate}'; END IF; RETURN NULL; END $$"
+        f" IF nextval('tries') <= {times} THEN RAISE EXCEPTION USING ERRCODE = '{sqlstate}'; END IF;"
+        " RETURN NULL; END $$"
     )
     desk.query(f"CREATE TRIGGER refuse AFTER INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION refuse()")
 
