@@ -39,6 +39,53 @@ def test_a_crawl_leaves_segments_that_any_tool_reads(tmp_path):
     assert [movie_id for movie_id, _ in FileBackups(tmp_path).read()] == list(range(1, 301))
 
 
+def test_a_file_gets_its_name_when_it_is_on_the_disk(tmp_path, monkeypatch):
+    synced = []
+    plain = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(os.fstat(descriptor).st_ino), plain(descriptor)))
+    backups = FileBackups(tmp_path)
+    backups.begin(2)
+    for movie_id in (3, 5):
+        backups.save(movie_id, message(movie_id))
+    assert list(backups.read()) == []
+    backups.commit()
+    assert {path.stat().st_ino for path in tmp_path.glob("movie_*.json")} < set(synced)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["movie_3.json", "movie_5.json"]
+
+
+def test_a_film_that_is_kept_twice_has_its_last_copy(tmp_path):
+    backups = FileBackups(tmp_path)
+    backups.begin(2)
+    for content in (b'{"id":3,"title":"old"}', b'{"id":3}'):
+        backups.save(3, content)
+    backups.close()
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("movie_3.json", b'{"id":3}')]
+
+
+def test_what_a_killed_run_left_under_temporary_names_is_removed_by_a_later_one(tmp_path):
+    old, young = tmp_path / ".movie_1.json.a-0.tmp", tmp_path / ".movie_2.json.b-0.tmp"
+    for path in (old, young):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    fill(FileBackups(tmp_path), [3])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [young.name, "movie_3.json"]
+
+
+@pytest.mark.parametrize("refusing", ["write", "fsync", "replace"])
+def test_a_disk_that_refuses_a_backup_is_one_clear_line_and_leaves_no_other_name(tmp_path, monkeypatch, refusing):
+    def refuse(*_arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    backups = FileBackups(tmp_path)
+    fill(backups, [3])
+    backups.begin(2)
+    monkeypatch.setattr(os, refusing, refuse)
+    with pytest.raises(OutputError, match="the disk is full"):
+        fill(backups, [3, 4])
+    monkeypatch.undo()
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("movie_3.json", message(3))]
+
+
 def test_what_is_committed_is_read_while_the_segment_is_still_open(tmp_path):
     with closing(FileBackups(tmp_path)) as backups:
         backups.begin(10_001)
@@ -60,7 +107,7 @@ def test_each_process_writes_segments_of_its_own(tmp_path):
 def test_a_torn_end_is_dropped_and_counted(tmp_path, lost_bytes):
     writer = SegmentWriter(tmp_path)
     for movie_id in (1, 2, 3):
-        writer.append(message(movie_id))
+        writer.append(movie_id, message(movie_id))
         writer.commit()
     writer.close()
     (path,) = tmp_path.iterdir()
@@ -73,7 +120,7 @@ def test_a_damaged_middle_does_not_cost_the_rest(tmp_path):
     writer = SegmentWriter(tmp_path)
     ends = []
     for movie_id in (1, 2, 3):
-        writer.append(message(movie_id) * 3)
+        writer.append(movie_id, message(movie_id) * 3)
         writer.commit()
         ends.append(next(tmp_path.iterdir()).stat().st_size)
     writer.close()
@@ -122,7 +169,7 @@ def test_a_really_full_disk_leaves_no_torn_file():
     with Path("/dev/full").open("wb", buffering=0) as full:
         writer = SegmentWriter(Path())
         writer._file = _Unseekable(full)
-        writer.append(message(1))
+        writer.append(1, message(1))
         with pytest.raises(OutputError, match="the disk is full"):
             writer.commit()
 
