@@ -1,5 +1,6 @@
 """The TMDB client against the real sample API: each fault of the source, and where the token goes."""
 
+import gzip
 from datetime import UTC, date, datetime, timedelta
 from threading import Thread
 
@@ -169,6 +170,12 @@ def test_without_token_and_key_the_message_names_both():
         TmdbSource(api_url="http://localhost", export_url="", limiter=Unlimited())
 
 
+@pytest.mark.parametrize("address", ["api.themoviedb.org/3", "ftp://api.themoviedb.org/3", "https:///3", ""])
+def test_an_address_that_is_none_is_refused_before_the_token_goes_anywhere(address):
+    with pytest.raises(ConfigurationError, match=r"TMDB_API_URL=.*an address is required"):
+        TmdbSource(api_url=address, export_url="", limiter=Unlimited(), token=TOKEN)
+
+
 def test_an_unknown_film_is_not_found_and_a_wrong_base_address_is_a_setting(connect):
     api, source = connect()
     with pytest.raises(FilmNotFoundError, match="no film 999"):
@@ -240,6 +247,13 @@ def test_a_truncated_export_is_noticed_and_the_day_before_is_taken(connect):
     api, source = connect(truncated_exports=1)
     assert sorted(source.exported_ids(TODAY)) == list(range(1, 61))
     assert len(api.counts.recent) == 4, "three tries for today's, then yesterday's"
+
+
+def test_lines_of_an_export_that_name_no_film_are_passed_over(connect):
+    api, source = connect()
+    lines = [b'{"id":5}', b"", b"[7]", b'{"id":null}', b'{"id":99999999999}', b'{"id":"8"}', b'{"id":', b'{"id":9}']
+    api.answers._export = lambda: gzip.compress(b"\n".join(lines))
+    assert list(source.exported_ids(TODAY)) == [5, 9]
 
 
 def test_no_export_at_all_is_one_clear_line(connect):

@@ -10,20 +10,19 @@ import random
 import tempfile
 import time
 import zlib
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import IO, Any
-from urllib.parse import quote, quote_plus, urlencode, urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+import certifi
 import orjson
-import requests
-from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
+import urllib3
 
-from movie_pipeline import logs, metrics
+from movie_pipeline import __version__, logs, metrics
 from movie_pipeline.adapters.rate import Limiter
 from movie_pipeline.errors import (
     ConfigurationError,
@@ -31,7 +30,7 @@ from movie_pipeline.errors import (
     InvalidKeyError,
     SourceUnavailableError,
 )
-from movie_pipeline.messages import SOURCE_SAMPLE, SOURCE_TMDB
+from movie_pipeline.messages import MAX_ID, SOURCE_SAMPLE, SOURCE_TMDB
 
 log = logs.get(__name__)
 
@@ -41,6 +40,10 @@ WINDOW = timedelta(days=13)
 EXPORT_DAYS_BACK = 10
 EXPORT_ATTEMPTS = 3
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.5, 30.0
+EXAMPLE_URL = "https://api.themoviedb.org/3"
+MOST_CONNECTIONS = 64
+REDIRECTS = urllib3.Retry(connect=0, read=0, redirect=3)
+"""For exports: they need no token, so they may lie elsewhere."""
 SAMPLE_SERVER = "movie-pipeline-sample-api"
 OVER_LIMIT, NOT_FOUND = 25, frozenset({6, 34})
 """TMDB's own codes: over the request limit; no such resource."""
@@ -81,15 +84,22 @@ class TmdbSource:
                 "TMDB_API_TOKEN and TMDB_API_KEY are both empty: set one of them, or point TMDB_API_URL at"
                 " `movie-pipeline sample-api`"
             )
+        if urlsplit(api_url).scheme not in {"http", "https"} or not urlsplit(api_url).hostname:
+            raise ConfigurationError(f"TMDB_API_URL={api_url!r}: an address is required, e.g. {EXAMPLE_URL}")
         self._api_url, self._export_url = api_url.rstrip("/"), export_url.rstrip("/")
         self._limiter, self._language, self._region = limiter, language, region
-        self._headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": f"movie-pipeline/{__version__}",
+            **({"Authorization": f"Bearer {token}"} if token else {}),
+        }
         self._query = {} if token else {"api_key": key or ""}
         self._setting = "TMDB_API_TOKEN" if token else "TMDB_API_KEY"
         self._secrets = sorted(_spellings(token) | _spellings(key), key=len, reverse=True)
         self._timeout, self._attempts, self._retry_seconds = timeout_seconds, attempts, retry_seconds
         self._clock, self._sleep = clock, sleep
-        self._idle: deque[tuple[requests.Session, requests.PreparedRequest]] = deque()
+        self._connections = _connections(api_url)
         self._server = ""
 
     def check(self) -> None:
@@ -149,8 +159,7 @@ class TmdbSource:
     def close(self) -> None:
         """Close the connections and the limiter."""
         self._limiter.close()
-        for session, _ in self._idle:
-            session.close()
+        self._connections.clear()
 
     def _window(self, since: date, until: date) -> Iterator[int]:
         page, pages = 1, 1
@@ -189,38 +198,37 @@ class TmdbSource:
     def _once(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         address = f"{self._api_url}{path}?{urlencode({**query, **self._query})}"
         try:
-            with self._connection() as (session, prepared):
-                request = prepared.copy()
-                request.url = address
-                answer = session.send(request, timeout=self._timeout, allow_redirects=False)
-        except requests.RequestException as error:
+            answer = self._connections.urlopen(
+                "GET", address, headers=self._headers, timeout=self._timeout, redirect=False, retries=False
+            )
+        except urllib3.exceptions.HTTPError as error:
             metrics.REQUESTS.labels("none").inc()
             raise _TryAgainError(f"{type(error).__name__}: {self._masked(error)}") from None
-        metrics.REQUESTS.labels(str(answer.status_code)).inc()
+        metrics.REQUESTS.labels(str(answer.status)).inc()
         self._server = answer.headers.get("Server", "")
         return self._read(path, answer)
 
-    def _read(self, path: str, answer: requests.Response) -> dict[str, Any]:
-        status = answer.status_code
+    def _read(self, path: str, answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+        status = answer.status
         try:
-            body = orjson.loads(answer.content)
+            body = orjson.loads(answer.data)
         except orjson.JSONDecodeError:
             body = None
         told = body if isinstance(body, dict) else {}
         code, text = told.get("status_code"), self._masked(told.get("status_message") or told.get("errors") or "")
-        if status == requests.codes.ok and isinstance(body, dict) and told.get("success", True):
+        if status == HTTPStatus.OK and isinstance(body, dict) and told.get("success", True):
             return body
         said = f"HTTP {status}" + (f", code {code}: {text}" if code else f": {text}" if text else "")
-        if status == requests.codes.too_many_requests or code == OVER_LIMIT:
+        if status == HTTPStatus.TOO_MANY_REQUESTS or code == OVER_LIMIT:
             raise _TryAgainError(said, _retry_after_seconds(answer.headers.get("Retry-After")), over_limit=True)
-        if status == requests.codes.unauthorized or (status == requests.codes.forbidden and code):
+        if status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and code):
             raise InvalidKeyError(f"TMDB refuses {self._setting} ({said}); set a valid one")
-        if status == requests.codes.not_found and code in NOT_FOUND:
+        if status == HTTPStatus.NOT_FOUND and code in NOT_FOUND:
             raise self._not_found(path, said)
-        if answer.is_redirect:
-            host = urlsplit(answer.headers["Location"]).netloc
+        if target := answer.get_redirect_location():
+            host = urlsplit(target).netloc
             raise _TryAgainError(f"redirected to {host or 'another path'}, which is not followed; check TMDB_API_URL")
-        if code and requests.codes.bad_request <= status < requests.codes.server_error:
+        if code and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise SourceUnavailableError(f"TMDB refuses {path} ({said})")
         raise _TryAgainError(said, _retry_after_seconds(answer.headers.get("Retry-After")))
 
@@ -228,23 +236,6 @@ class TmdbSource:
         if path.startswith("/movie/") and path.removeprefix("/movie/").isdigit():
             return FilmNotFoundError(f"TMDB has no film {path.removeprefix('/movie/')} ({said})")
         return ConfigurationError(f"TMDB_API_URL={self._api_url}: no {path} there ({said}); the address ends in /3")
-
-    @contextmanager
-    def _connection(self) -> Iterator[tuple[requests.Session, requests.PreparedRequest]]:
-        """Lend a session that no other thread uses, and a request to copy.
-
-        There are as many connections as requests at once, TMDB allows twenty; preparing each request anew would take
-        a quarter of its cost.
-        """
-        try:
-            lent = self._idle.pop()
-        except IndexError:
-            session = _new_session(self._api_url)
-            lent = (session, session.prepare_request(requests.Request("GET", self._api_url, headers=self._headers)))
-        try:
-            yield lent
-        finally:
-            self._idle.append(lent)
 
     def _masked(self, said: object) -> str:
         return logs.redact(str(said), self._secrets)
@@ -257,7 +248,7 @@ class TmdbSource:
             file.truncate()
             try:
                 found = _download(f"{self._export_url}/{name}", file, self._timeout)
-            except (requests.RequestException, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            except (_TryAgainError, urllib3.exceptions.HTTPError, EOFError, gzip.BadGzipFile, zlib.error) as error:
                 log.warning("daily export damaged or cut", file=name, attempt=attempt, reason=type(error).__name__)
                 self._sleep(_backoff_seconds(attempt))
             else:
@@ -270,22 +261,30 @@ def _spellings(secret: str | None) -> set[str]:
     return {secret, quote(secret, safe=""), quote_plus(secret)} if secret else set()
 
 
-def _new_session(api_url: str) -> requests.Session:
-    """Make a session that reads the environment once, not at each request, and never a netrc file."""
-    session = requests.Session()
-    session.proxies = get_environ_proxies(api_url)
-    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    session.trust_env = False
-    session.mount(api_url, HTTPAdapter(pool_connections=1, pool_maxsize=1))
-    return session
+def _connections(url: str) -> urllib3.PoolManager:
+    """Return connections to the host of this address, through the proxy that the environment names.
+
+    There are as many as requests at once: TMDB allows twenty.
+    """
+    place = urlsplit(url)
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where()
+    proxy = None if proxy_bypass(place.hostname or "") else getproxies().get(place.scheme)
+    if not proxy:
+        return urllib3.PoolManager(maxsize=MOST_CONNECTIONS, ca_certs=bundle)
+    given = urlsplit(proxy)
+    secret = f"{unquote(given.username)}:{unquote(given.password or '')}" if given.username else None
+    headers = urllib3.make_headers(proxy_basic_auth=secret)
+    return urllib3.ProxyManager(proxy, maxsize=MOST_CONNECTIONS, ca_certs=bundle, proxy_headers=headers)
 
 
 def _download(url: str, file: IO[bytes], timeout_seconds: float) -> bool:
-    with requests.get(url, stream=True, timeout=timeout_seconds) as answer:
-        if answer.status_code in {requests.codes.not_found, requests.codes.forbidden}:
+    with _connections(url) as connections:
+        answer = connections.request("GET", url, preload_content=False, timeout=timeout_seconds, retries=REDIRECTS)
+        if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
             return False
-        answer.raise_for_status()
-        for chunk in answer.raw.stream(1 << 16, decode_content=False):
+        if answer.status != HTTPStatus.OK:
+            raise _TryAgainError(f"HTTP {answer.status}")
+        for chunk in answer.stream(1 << 16, decode_content=False):
             file.write(chunk)
     file.seek(0)
     with gzip.open(file) as unpacked:
@@ -296,16 +295,28 @@ def _download(url: str, file: IO[bytes], timeout_seconds: float) -> bool:
 
 def _exported(file: IO[bytes]) -> Iterator[int]:
     file.seek(0)
+    without_id = 0
     with gzip.open(file) as lines:
         for line in lines:
-            movie_id = orjson.loads(line).get("id")
-            if isinstance(movie_id, int):
+            try:
+                movie_id = _id(orjson.loads(line))
+            except orjson.JSONDecodeError:
+                movie_id = None
+            if movie_id:
                 yield movie_id
+            else:
+                without_id += 1
+    if without_id:
+        log.warning("lines of the daily export without an id", lines=without_id)
 
 
 def _ids(body: Mapping[str, Any]) -> list[int]:
-    found = (row.get("id") for row in body.get("results") or ())
-    return [movie_id for movie_id in found if isinstance(movie_id, int)]
+    return [movie_id for movie_id in map(_id, body.get("results") or ()) if movie_id]
+
+
+def _id(row: Any) -> int | None:
+    found = row.get("id") if isinstance(row, dict) else None
+    return found if type(found) is int and 0 < found <= MAX_ID else None
 
 
 def _backoff_seconds(attempt: int) -> float:
