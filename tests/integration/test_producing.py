@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import closing, redirect_stderr, redirect_stdout
+from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
 
 import orjson
@@ -151,6 +152,45 @@ def test_a_404_is_recorded_and_after_a_second_look_a_tombstone_is_published(scen
     assert said.lines[-1] == "0 films answered 404 and are looked at again, 1 marked deleted"
     assert scene.published()[7] is None
     assert scene.query("SELECT movie_id FROM producer_retries") == []
+    scene.run("consume", DASK_ENGINE="inline", ANALYSIS="false")
+    assert scene.query("SELECT count(*) FROM movies WHERE deleted_at IS NULL") == [(59,)]
+    assert scene.query("SELECT deleted_at IS NOT NULL FROM movies WHERE id = 7") == [(True,)]
+    assert scene.query("SELECT * FROM movie_data_warehouse WHERE tmdb_id = 7") == []
+
+
+def test_changes_of_a_month_are_published_and_the_next_run_begins_where_this_one_ended(scene):
+    scene.api.faults = Faults(null_changes=3)
+    today = datetime.now(UTC).date()
+    scene.api.answers.changes = {today - timedelta(days=back): [back + 1, 60] for back in range(31)}
+    scene.run("produce", "--changes", "--since", str(today - timedelta(days=30)))
+    assert set(scene.published()) == {*range(1, 32), 60}
+    scene.run("produce", "--changes")
+    scene.run("produce", "--changes")
+    begun = [request.query["start_date"] for request in scene.api.counts.recent if "start_date" in request.query]
+    assert begun[-2:] in ([str(today - timedelta(days=1)), str(today)], [str(today)] * 2), "a night may pass meanwhile"
+
+
+def test_films_that_grow_old_are_fetched_again_oldest_first_within_the_daily_budget(scene, monkeypatch):
+    monkeypatch.setattr("movie_pipeline.sample_api.server.SERVER_NAME", "openresty")
+    scene.run("produce")
+    scene.run("consume", DASK_ENGINE="inline", ANALYSIS="false")
+    with closing(psycopg2.connect(scene.database)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE movies SET fetched_at = now() - (140 + id) * interval '1 day' - interval '1 hour' WHERE id <= 30"
+        )
+    before = scene.api.counts.films.copy()
+    said = scene.run("produce", "--refresh", DAILY_REQUEST_BUDGET="5")
+    assert said.lines[0].startswith("5 of 5 films published (tmdb")
+    assert set(scene.api.counts.films - before) == {26, 27, 28, 29, 30}
+    scene.run("produce", "--refresh")
+    assert set(scene.api.counts.films - before) == set(range(11, 31)), "150 days are young enough"
+
+
+def test_a_list_with_a_line_that_is_no_id_is_refused_before_anything_is_fetched(scene):
+    (scene.folder / "ids").write_text("5\ntt0137523\n")
+    said = scene.run("produce", "--ids", str(scene.folder / "ids"), code=2)
+    assert said.errors.splitlines()[-1].endswith("ids, line 2: 'tt0137523' is not a TMDB id; give one id a line")
+    assert scene.api.counts.films.total() == 0
 
 
 def test_a_wrong_key_stops_at_once_with_exit_code_2_and_names_the_setting(scene):
@@ -189,6 +229,46 @@ def test_without_the_database_the_state_lies_in_the_output_directory_and_the_rat
     scene.run("produce")
     assert scene.published()[7] is None, "the next run, with the database, knows what the files say"
     assert not (scene.folder / ".producer_state" / "retries.json").exists()
+
+
+def test_kafka_going_away_in_the_middle_is_exit_code_3_and_nothing_is_lost(scene, kafka_server):
+    scene.api.faults = Faults(latency_seconds=0.2)
+    process = scene.start("produce", TMDB_THREADS="2", KAFKA_TIMEOUT_SECONDS="2")
+    while scene.api.counts.films.total() < 20:
+        time.sleep(0.02)
+    kafka_server.stop()
+    try:
+        out, errors = process.communicate(timeout=120)
+    finally:
+        kafka_server.start()
+    assert process.returncode == 3, errors
+    assert out.splitlines()[-1] == "publish them with: movie-pipeline replay"
+    assert scene.backups() == set(range(1, 61))
+    assert 0 < len(scene.published()) < 60
+    scene.run("replay")
+    assert set(scene.published()) == set(range(1, 61))
+
+
+@pytest.mark.parametrize(("mount", "said"), [
+    ("size=64k", "the disk is full: free space"), ("size=64k,ro", "the file system is read-only"),
+])  # fmt: skip
+def test_a_disk_that_is_full_or_read_only_is_one_clear_line_and_leaves_no_torn_file(scene, mount, said):
+    disk = scene.folder / "disk"
+    disk.mkdir()
+    script = f'mount -t tmpfs -o {mount} none "$1" || exit 77; shift; "$@"; code=$?; cat disk/movie_*.json; exit $code'
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", str(disk)]
+    produce = [sys.executable, "-m", "movie_pipeline.cli", "produce"]
+    found = subprocess.run(
+        [*command, *produce], env={**scene.environment, "OUTPUT_DIR": str(disk)}, cwd=scene.folder, timeout=120,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if found.returncode == 77 or "unshare failed" in found.stderr:
+        pytest.skip("this machine lets nobody mount a disk of his own")
+    assert found.returncode == 1, found.stderr
+    (line,) = [line for line in found.stderr.splitlines() if line.startswith("movie-pipeline produce: ")]
+    assert said in line
+    films = [orjson.loads(film + "}")["id"] for film in found.stdout.split("}")[:-1]]
+    assert len(set(films)) == len(films) <= 20
 
 
 def test_an_output_directory_that_cannot_be_written_is_one_clear_line(scene):

@@ -10,6 +10,7 @@ from movie_pipeline.errors import ConfigurationError, InvalidKeyError, OutputErr
 from movie_pipeline.jobs.delivery import CHECKPOINT_FILMS, FAILURES_IN_A_ROW
 from movie_pipeline.jobs.producer import Mode, ProducePlan, produce, read_ids
 from movie_pipeline.jobs.workers import WAITING_RESULTS
+from movie_pipeline.ports import Retry
 
 NOW = datetime(2026, 11, 23, 8, 0, 0, tzinfo=UTC)
 TOPIC = "films"
@@ -221,6 +222,28 @@ def test_an_old_interrupted_list_is_finished_and_then_the_current_one_is_taken()
     world.now += timedelta(hours=12)
     world.run(ProducePlan(pages=1))
     assert set(world.published()) == {*range(1, 21), *range(31, 51)}
+
+
+def test_a_list_of_ids_that_was_interrupted_long_ago_is_worked_off_once():
+    world = World()
+    world.prepare = lambda publisher: _with(publisher, dies_after=10)
+    plan = ProducePlan(Mode.IDS, ids=tuple(range(1, 41)))
+    world.run(plan)
+    fetched = world.source.fetched.copy()
+    world.prepare = lambda publisher: publisher
+    world.now += timedelta(hours=12)
+    world.run(plan)
+    assert set(world.published()) == set(range(1, 41))
+    assert max((world.source.fetched - fetched).values()) == 1
+
+
+def test_films_that_fail_in_every_run_do_not_stop_the_others():
+    world = World(range(1, 201))
+    world.source.broken = set(range(1, 2 * FAILURES_IN_A_ROW))
+    world.state.owed = {movie_id: Retry(1, "HTTP 500", NOW) for movie_id in world.source.broken}
+    summary = world.run()
+    assert (summary.published, summary.failed) == (200 - len(world.source.broken), len(world.source.broken))
+    assert {retry.attempts for retry in world.state.owed.values()} == {2}
 
 
 def test_film_after_film_failing_stops_the_run_and_keeps_the_rest_for_later():

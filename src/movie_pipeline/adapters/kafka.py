@@ -186,8 +186,14 @@ class KafkaPublisher:
             self._producer.flush(timeout=2 * self._address.timeout_seconds + 1)
 
     def close(self) -> None:
-        """Flush and let go."""
-        self._producer.close(timeout=self._address.timeout_seconds)
+        """Flush and let go; BrokerUnavailableError when something queued was never acknowledged."""
+        with translated(self._address):
+            try:
+                self._producer.close(timeout=self._address.timeout_seconds)
+            except KafkaError:
+                # kafka-python flushes first, and a flush that fails leaves its thread and its sockets behind.
+                self._producer._sender.force_close()  # noqa: SLF001 - it has no public way to do so
+                raise
 
 
 class KafkaReader:

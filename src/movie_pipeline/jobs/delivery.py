@@ -125,7 +125,10 @@ class Topic:
     def close(self) -> None:
         """Let go of the connection."""
         if self._publisher is not None:
-            self._publisher.close()
+            try:
+                self._publisher.close()
+            except BrokerUnavailableError as error:
+                self.give_up(error)
 
 
 class Keeper:
@@ -173,6 +176,8 @@ class Keeper:
         self._topic.flush()
         self._checkpoint()
         mark = self.ledger.mark()
+        if self._topic.broken:
+            self._summary.undelivered += len(mark.open_ids)
         settled = mark.position == len(self._crawl.ids) and not mark.open_ids
         if settled:
             crawls.forget(self._state, self._crawl)
@@ -192,7 +197,6 @@ class Keeper:
                 self._retries[movie_id] = None
             self.ledger.settle(movie_id)
         elif getattr(error, "retriable", True):
-            self._summary.undelivered += 1
             self._topic.give_up(error)
         else:
             self._owe(movie_id, f"Kafka refuses the record: {type(error).__name__}: {error}")
@@ -208,7 +212,8 @@ class Keeper:
 
     def _failed(self, movie_id: int, reason: str) -> None:
         self._owe(movie_id, reason)
-        self._failures_in_a_row += 1
+        # Films that failed before say nothing new: fifty that never answer would stop every run at its beginning.
+        self._failures_in_a_row += movie_id not in self._owed
         if self._failures_in_a_row >= FAILURES_IN_A_ROW:
             raise SourceUnavailableError(
                 f"TMDB is away: {self._failures_in_a_row} films failed in a row, the last with: {reason}; run it again"

@@ -39,6 +39,10 @@ class Mode(StrEnum):
     REFRESH = "refresh"
 
 
+SAME_LIST = frozenset({Mode.ALL, Mode.IDS})
+"""Modes whose list a finished crawl has worked off, however long ago it was begun."""
+
+
 @dataclass(frozen=True)
 class ProducePlan:
     """What to fetch: `pages` of the popular list (None: all that TMDB gives), changes `since` a day, or `ids`.
@@ -141,7 +145,7 @@ class _Run:
             self.summary.resumed = True
             log.info("crawl taken up", crawl=left.name, films_left=left.left, started=left.started.isoformat())
             self._work_off(left)
-        if left is None or (self.plan.mode is not Mode.ALL and self.now() - left.started > LIST_IS_OLD):
+        if left is None or (self.plan.mode not in SAME_LIST and self.now() - left.started > LIST_IS_OLD):
             self._work_off(self._listed())
 
     def _listed(self) -> Crawl:
