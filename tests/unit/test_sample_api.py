@@ -80,7 +80,7 @@ def test_popular_films_come_in_pages_of_twenty_by_popularity(sample):
 
 @pytest.mark.parametrize(("path", "status", "code"), [
     ("/movie/popular?page=501", 400, 22), ("/movie/popular?page=0", 400, 22), ("/movie/popular?page=x", 400, 22),
-    ("/movie/1", 404, 34), ("/no/such/path", 404, 34),
+    (f"/movie/popular?page={'9' * 5_000}", 400, 22), ("/movie/1", 404, 34), ("/no/such/path", 404, 34),
     ("/movie/changes?start_date=2020-01-01&end_date=2020-01-16", 422, 20),
     ("/movie/changes?start_date=yesterday", 400, 23),
     (f"/movie/{AVATAR}?append_to_response={','.join('x' * 21)}", 400, 27),
@@ -172,9 +172,17 @@ def test_a_file_that_is_not_films_is_one_clear_line(tmp_path, content):
 def test_a_missing_file_and_a_used_port_are_one_clear_line(tmp_path, sample):
     with pytest.raises(ConfigurationError, match="give a file of films"):
         SampleApi(tmp_path / "nothing")
-    port = int(sample.base.rpartition(":")[2])
-    with pytest.raises(ConfigurationError, match="choose another port"):
-        SampleApi(SyntheticCatalogue(1), port=port)
+    for port in (int(sample.base.rpartition(":")[2]), 70_000):
+        with pytest.raises(ConfigurationError, match="choose another port"):
+            SampleApi(SyntheticCatalogue(1), port=port)
+
+
+@pytest.mark.parametrize(("fault", "value"), [
+    ("error_rate", 1.5), ("cut_rate", -0.1), ("latency_seconds", float("nan")), ("rate_limit", -1),
+])  # fmt: skip
+def test_a_fault_that_cannot_be_meant_is_refused_by_name(fault, value):
+    with pytest.raises(ConfigurationError, match=f"{fault} .*is required"):
+        Faults(**{fault: value})
 
 
 @pytest.mark.parametrize(("retry_after", "header"), [("window", "1"), ("zero", "0"), ("absent", None)])

@@ -22,7 +22,8 @@ Query = Mapping[str, str]
 PAGE_SIZE, CHANGES_PAGE_SIZE, LAST_PAGE = 20, 100, 500
 MOST_DAYS, MOST_APPENDED = timedelta(days=14), 20
 EXPORTS_KEPT = timedelta(days=90)
-_FILM_PATH = re.compile(r"/movie/(\d{1,10})(?:-[^/]*)?(/credits)?")
+_PAGE = re.compile(r"[0-9]{1,9}")
+_FILM_PATH = re.compile(r"/movie/([0-9]{1,10})(?:-[^/]*)?(/credits)?")
 
 
 def today() -> date:
@@ -154,7 +155,7 @@ class Answers:
 
 def _page_number(query: Query) -> int | None:
     text = query.get("page", "1")
-    return int(text) if text.isascii() and text.isdigit() and 1 <= int(text) <= LAST_PAGE else None
+    return int(text) if _PAGE.fullmatch(text) and 1 <= int(text) <= LAST_PAGE else None
 
 
 def _change(movie_id: int) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
+from movie_pipeline.errors import ConfigurationError
+
 RetryAfter = Literal["window", "zero", "date", "absent"]
 
 
@@ -50,6 +52,15 @@ class Faults:
     redirect_to: str | None = None
     """Base address of another host to which details are redirected."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        for name in ("error_rate", "cut_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigurationError(f"{name} {getattr(self, name)}: a share from 0 to 1 is required")
+        for name in ("latency_seconds", "rate_limit"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigurationError(f"{name} {getattr(self, name)}: a number from 0 is required")
 
 
 class Dice:

@@ -122,9 +122,10 @@ class SampleApi:
         self._lock = threading.Lock()
         try:
             self._server = _Server((host, port), self)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise ConfigurationError(
-                f"sample API cannot listen on {host}:{port}: {error.strerror or error}; choose another port"
+                f"sample API cannot listen on {host}:{port}: {reason}; choose another port"
             ) from None
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="sample-api", daemon=True)
 
