@@ -175,9 +175,7 @@ def test_films_that_grow_old_are_fetched_again_oldest_first_within_the_daily_bud
     scene.run("produce")
     scene.run("consume", DASK_ENGINE="inline", ANALYSIS="false")
     with closing(psycopg2.connect(scene.database)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE movies SET fetched_at = now() - (140 + id) * interval '1 day' - interval '1 hour' WHERE id <= 30"
-        )
+        cursor.execute("UPDATE movies SET fetched_at = now() - (139.9 + id) * interval '1 day' WHERE id <= 30")
     before = scene.api.counts.films.copy()
     said = scene.run("produce", "--refresh", DAILY_REQUEST_BUDGET="5")
     assert said.lines[0].startswith("5 of 5 films published (tmdb")
