@@ -212,9 +212,25 @@ class Independent:
     def overview(self) -> tuple[Any, ...]:
         """Return counts, sum, span and quantiles."""
         return self.rows("""
-            SELECT count(*), count(budget), count(revenue), count(roi), count(rating), count(popularity),
+            SELECT count(*), count(budget), count(revenue), count(roi), count(*) FILTER (WHERE roi > 0), count(rating),
+                   count(popularity),
                    sum(revenue)::DOUBLE, min(released), max(released),
                    quantile_cont(popularity, [0.1, 0.25, 0.5, 0.75, 0.9, 0.99]) FROM f""")[0]
+
+    def top_table(self, limit: int) -> list[tuple[Any, ...]]:
+        """Return what the table of the most popular films shows."""
+        return self.rows(f"""
+            SELECT title, year(released), popularity,
+                   100.0 * (SELECT count(*) FROM f AS o WHERE o.popularity <= f.popularity)
+                   / (SELECT count(popularity) FROM f), rating, vote_count, roi
+            FROM f WHERE popularity IS NOT NULL ORDER BY popularity DESC, id LIMIT {limit}""")
+
+    def first_genre(self, figure: str, known: str, at_least: int) -> tuple[Any, ...] | None:
+        """Return name, figure and n of the genre with the highest figure among those with enough known values."""
+        found = self.rows(f"""
+            SELECT g, {figure}, count({known}) FROM (SELECT DISTINCT id, unnest(genres) AS g FROM f) m JOIN f USING (id)
+            GROUP BY g HAVING count({known}) >= {at_least} ORDER BY 2 DESC, encode(g) LIMIT 1""")
+        return found[0] if found else None
 
     def findings(self) -> dict[str, int]:
         """Return the counted findings."""

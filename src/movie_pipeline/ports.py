@@ -192,7 +192,10 @@ class Catalogue(Protocol):
         """Return one row for each decade of release: films, money, profitability; films without a date are left out."""
 
     def history(self, limit: int) -> "DataFrame":
-        """Return every measurement of the `limit` films whose popularity moved most; empty before a second load."""
+        """Return every measurement of the `limit` films whose popularity moved most; empty before a second load.
+
+        `percentile` ranks a measurement among those of its day (UTC); NULL where the day has too few.
+        """
 
     def findings(self) -> list[Finding]:
         """Return the counted findings of `quality.CATALOGUE_FINDINGS`, in that order."""

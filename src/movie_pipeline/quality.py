@@ -75,6 +75,14 @@ class Verdict:
     breached: bool
     detail: str | None
 
+    @property
+    def told(self) -> str | None:
+        """What the database keeps beside the count: the example, and for a breach the share and its floor."""
+        if not self.breached:
+            return self.detail
+        breach = f"{self.share:.1%} of the films, floor {self.allowed:.1%}"
+        return f"{breach}; {self.detail}" if self.detail else breach
+
 
 def judge(findings: Iterable[Finding], films: int) -> list[Verdict]:
     """Compare each finding with its floor; with no films nothing is breached but nothing is proved either."""

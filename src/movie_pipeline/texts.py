@@ -28,8 +28,9 @@ _WORDS: dict[str, tuple[str, str]] = {
     "once": ("Cada película cuenta una vez", "Each film counts once"),
     "by_popularity": ("Nivel de popularidad", "Popularity level"),
     "by_rating": ("Nivel de valoración", "Rating level"),
-    "profitable": ("Rentables, de las de dinero conocido", "Profitable, of those with known money"),
-    "money": ("Mediana, millones de dólares", "Median, millions of dollars"),
+    "profitable": ("Rentables entre las de dinero conocido", "Profitable, of those with known money"),
+    "money": ("Mediana en millones de dólares", "Median in millions of dollars"),
+    "last_decades": ("; dinero: las últimas {} décadas que lo tienen", "; money: the last {} decades that have it"),
     "budget": ("Presupuesto", "Budget"),
     "revenue": ("Ingresos", "Revenue"),
     "unknown": ("Sin dato", "Unknown"),
@@ -41,9 +42,25 @@ _WORDS: dict[str, tuple[str, str]] = {
     "set_seed": ("Con votos e ingresos (después del estreno)", "With votes and revenue (after release)"),
     "set_pre_release": ("Solo lo conocido antes del estreno", "Only what is known before release"),
     "trends": ("Tendencias: las películas cuya popularidad más cambió", "Trends: films whose popularity moved most"),
+    "trends_of": (
+        "La escala de TMDB cambia con los años; el percentil dentro de la carga del día, no",
+        "TMDB's scale changes over the years; the percentile of the day's load does not",
+    ),
+    "percentile_of_load": ("Percentil dentro de la carga del día", "Percentile of the day's load"),
     "no_data": ("Sin datos todavía", "No data yet"),
     "batch": ("Lote {}: {} mensajes", "Batch {}: {} messages"),
     "catalogue_of": ("base de {} películas", "catalogue of {} films"),
+    # run
+    "step_aggregates": ("cálculos en la base de datos", "aggregates in the database"),
+    "step_model": ("modelo", "model"),
+    "step_charts": ("gráficos", "charts"),
+    # what a load did with films
+    "count_new": ("nuevas", "new"),
+    "count_changed": ("cambiadas", "changed"),
+    "count_refreshed": ("confirmadas", "confirmed"),
+    "count_unchanged": ("sin cambios", "unchanged"),
+    "count_older": ("más antiguas que lo cargado", "older than what was loaded"),
+    "count_deleted": ("borradas", "deleted"),
     # levels
     "Alta": ("Alta", "High"),
     "Media": ("Media", "Medium"),
@@ -88,6 +105,24 @@ _WORDS: dict[str, tuple[str, str]] = {
     "finding_same_title": ("Películas que comparten título", "Films that share a title"),
 }
 
+_CORRECTED: Mapping[str, str] = {
+    "impossible": "imposible",
+    "duplicate in": "repetido en",
+    "NUL removed from a text": "carácter NUL quitado de un texto",
+    "release_date": "fecha de estreno",
+    "runtime": "duración",
+    "budget": "presupuesto",
+    "revenue": "ingresos",
+    "popularity": "popularidad",
+    "vote_average": "valoración",
+    "vote_count": "número de votos",
+    "genres": "géneros",
+    "production_companies": "productoras",
+    "directors": "directores",
+    "cast": "reparto",
+}
+"""Words of what `transform.clean` counts."""
+
 GENRES_ES: Mapping[str, str] = {
     "Action": "Acción",
     "Adventure": "Aventura",
@@ -120,6 +155,10 @@ class Texts:
     def __getitem__(self, key: str) -> str:
         return _WORDS[key][self._at]
 
+    def count(self, name: str) -> str:
+        """Return what a load did with films; names that have no words of their own pass through."""
+        return self[f"count_{name}"] if f"count_{name}" in _WORDS else name
+
     def choose(self, spanish: str, english: str) -> str:
         """Return the text of this language."""
         return (spanish, english)[self._at]
@@ -132,6 +171,14 @@ class Texts:
     def percent(self, share: float, decimals: int = 0) -> str:
         """Return a share of 1 as a percentage."""
         return self.number(100 * share, decimals) + "\u202f%" * (self._at == 0) + "%" * (self._at == 1)
+
+    def correction(self, name: str) -> str:
+        """Return what cleaning corrected, named by `transform.clean`."""
+        if self.language is not Language.SPANISH or name in _CORRECTED:
+            return _CORRECTED[name] if self.language is Language.SPANISH else name
+        what, _, field = name.rpartition(" ")
+        where = _CORRECTED.get(field, field)
+        return f"{where}: {_CORRECTED[what]}" if what == "impossible" else f"{_CORRECTED.get(what, what)} {where}"
 
     def genre(self, name: str) -> str:
         """Return a genre's name in the language; names that TMDB does not have pass through."""

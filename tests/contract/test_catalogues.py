@@ -1,6 +1,9 @@
 """Every published aggregate equals an independent computation over the raw messages, in both catalogues."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -9,7 +12,48 @@ import pytest
 from analysed import DATASETS, Independent, film, frame_catalogue, load, same
 from conftest import new_database
 from movie_pipeline.adapters.aggregates import PostgresCatalogue
+from movie_pipeline.adapters.artifacts import RunStore
 from movie_pipeline.errors import FilmNotFoundError
+from movie_pipeline.jobs import analysis
+from movie_pipeline.levels import POPULARITY, RATING
+from movie_pipeline.report import page
+from movie_pipeline.report.page import RunFacts
+from movie_pipeline.settings import Language
+from movie_pipeline.texts import Texts
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+
+
+class Published:
+    """What the charts, the page and the summary of a catalogue show, read back from them."""
+
+    def __init__(self, catalogue: Any) -> None:
+        analyst = analysis.Analyst(RunStore(Path()), Texts(Language.SPANISH), 0, lambda: NOW)
+        facts = RunFacts("run", "report", "sample", degraded=False, at=NOW, seconds={}, versions={})
+        numbers, model = analysis.gather(catalogue), analysis.Model(None, {"trained": False, "message": "-"})
+        self._drawn = analyst._figures(numbers, model, facts, narrow=False)
+        self._content = analyst._content(facts, numbers, model, {})
+        self.summary = page.summary(self._content, analyst.texts).decode()
+        self._html = page.html(self._content, analyst.texts).decode()
+
+    def table(self, key: str) -> list[list[Any]]:
+        """Return the values that a table is sorted by, which stand beside their rounded texts."""
+        (table,) = [table for table in self._content.tables if table.key == key]
+        return [[cell.order for cell in row] for row in table.rows]
+
+    def bars(self, chart: str) -> list[float]:
+        """Return the lengths of a chart's bars, panel by panel."""
+        return [bar.get_width() for axes in self._drawn[chart].axes for bar in axes.patches]
+
+    def dots(self, chart: str) -> list[float]:
+        """Return the places of a chart's dots."""
+        from matplotlib.collections import PathCollection
+
+        found = [one for axes in self._drawn[chart].axes for one in axes.collections if isinstance(one, PathCollection)]
+        return [float(place) for one in found for place in one.get_offsets()[:, 0]]
+
+    def key_figures(self) -> list[str]:
+        return re.findall(r"<dd>(.*?)</dd>", self._html)
 
 
 @pytest.fixture(scope="module", params=sorted(DATASETS))
@@ -45,7 +89,7 @@ def assert_rows(found: pd.DataFrame, names: tuple[str, ...], rows: list[tuple[An
 
 def test_the_overview_counts_each_film_once(catalogue: Any, expected: Independent) -> None:
     found = catalogue.overview()
-    names = ("films", "budgets", "revenues", "rois", "rated", "measured", "revenue")
+    names = ("films", "budgets", "revenues", "rois", "profitable", "rated", "measured", "revenue")
     *counts, first, last, quantiles = expected.overview()
     assert all(same(found[name], value) for name, value in zip(names, counts, strict=True)), (found, counts)
     assert (found["first_release"], found["last_release"]) == (first, last)
@@ -92,6 +136,98 @@ def test_findings_are_counted(catalogue: Any, expected: Independent) -> None:
     assert {finding.name: finding.count for finding in catalogue.findings()} == expected.findings()
 
 
+@pytest.fixture(scope="module")
+def published(catalogue: Any) -> Published:
+    return Published(catalogue)
+
+
+def test_tables_show_what_was_computed_independently(published: Published, expected: Independent) -> None:
+    assert_shown(published.table("films"), expected.top_table(analysis.TABLE_FILMS))
+    group = [
+        0,
+        1,
+        3,
+        6,
+        7,
+        11,
+        12,
+        13,
+    ]  # name, films, median popularity, rated, mean rating, ROIs, median ROI, profitable
+    genres = [[row[place] for place in group] for row in expected.genres()]
+    assert_shown(published.table("genres"), [[Texts(Language.SPANISH).genre(row[0]), *row[1:]] for row in genres])
+    directors = expected.directors(analysis.TOP_DIRECTORS, analysis.DIRECTOR_FILMS)
+    shown = published.table("directors")
+    assert_shown([row[1:] for row in shown], [[row[place] for place in group[1:]] for row in directors])
+    decades = [
+        (decade, films, millions(budget), millions(revenue), rois, roi, profitable)
+        for decade, films, _, budget, _, revenue, rois, roi, profitable in expected.decades()
+    ]
+    assert_shown(published.table("decades"), decades)
+
+
+def millions(dollars: float | None) -> float | None:
+    return None if dollars is None else dollars / 1e6
+
+
+def assert_shown(shown: list[list[Any]], wanted: Sequence[Sequence[Any]]) -> None:
+    assert len(shown) == len(wanted)
+    for got, row in zip(shown, wanted, strict=True):
+        assert all(same(a, b) for a, b in zip(got, row, strict=True)), (got, row)
+
+
+def test_charts_draw_what_was_computed_independently(published: Published, expected: Independent) -> None:
+    top = expected.top_films(analysis.TOP_FILMS)
+    assert published.bars(analysis.TOP) == pytest.approx([popularity for _, popularity, *_ in top])
+    large_first = sorted(expected.genres(), key=lambda row: row[1] < 30)
+    assert published.bars(analysis.GENRES) == pytest.approx([row[1] for row in large_first])
+    assert published.dots(analysis.GENRES) == pytest.approx([row[3] for row in large_first], nan_ok=True)
+    rated = sorted((row for row in expected.genres() if row[6]), key=lambda row: (row[6] < 30, -row[7], row[0]))
+    assert published.dots(analysis.RATINGS) == pytest.approx([row[7] for row in rated])
+    levels = expected.levels()
+    decades = [row for row in expected.decades() if row[2] or row[4]]
+    profits = [row for row in decades if row[6]][-8:]
+    if levels:
+        assert published.bars(analysis.WAREHOUSE) == pytest.approx([
+            *(sum(n for (level, _), n in levels.items() if level == name) for name in (*POPULARITY.labels, None)),
+            *(sum(n for (_, level), n in levels.items() if level == name) for name in (*RATING.labels, None)),
+            *(profitable / rois for *_, rois, _, profitable in profits),
+            *((row[3] or 0) / 1e6 for row in decades[-8:]),
+            *((row[5] or 0) / 1e6 for row in decades[-8:]),
+        ])  # fmt: skip
+
+
+def span(first: Any, last: Any) -> str:
+    return "–" if first is None else "–".join(dict.fromkeys([str(first.year), str(last.year)]))
+
+
+def test_key_figures_and_sentences_say_what_was_computed_independently(
+    published: Published, expected: Independent
+) -> None:
+    texts = Texts(Language.SPANISH)
+    films, budgets, revenues, rois, profitable, rated, _, revenue, first, last, quantiles = expected.overview()
+    figures = [texts.number(films), texts.number(rated), texts.number(rois), texts.number((revenue or 0) / 1e9, 1)]
+    figures += [texts.number(quantiles[2], 1) if quantiles else "–", span(first, last)]
+    assert published.key_figures() == figures
+    said = published.summary
+    if rois:
+        share = texts.percent(profitable / rois, 1)
+        assert f"De las {texts.number(rois)} películas" in said
+        assert f"{texts.number(profitable)} ({share}) ingresaron más" in said
+    if films:
+        unknown = [texts.percent((films - known) / films, 1) for known in (budgets, revenues)]
+        assert f"se desconoce en el {unknown[0]} de las películas y los ingresos en el {unknown[1]}" in said
+    popular = expected.first_genre("median(popularity)", "popularity", 30)
+    loved = expected.first_genre("avg(rating)", "rating", 30)
+    assert ("El género de popularidad" in said) == bool(popular and loved)
+    if popular and loved:
+        assert (
+            f"{texts.genre(popular[0])} ({texts.number(popular[1], 1)}; n = {texts.number(popular[2])}); el de" in said
+        )
+        assert f"{texts.genre(loved[0])} ({texts.number(loved[1], 2)}; n = {texts.number(loved[2])})." in said
+    for name, count in expected.findings().items():
+        assert f"  {texts[f'finding_{name}']}: {texts.number(count)}" in said
+
+
 def test_training_films_are_those_with_popularity_and_rating(catalogue: Any, expected: Independent) -> None:
     rows = expected.rows("SELECT id, genres FROM f WHERE popularity IS NOT NULL AND rating IS NOT NULL ORDER BY id")
     found = catalogue.training_films(10_000)
@@ -124,6 +260,35 @@ def test_the_database_gives_its_films_back_as_the_messages_they_came_from(migrat
         given = {**found[one["id"]], "fetched_at": one["fetched_at"]}
         assert {name: given[name] for name in one} == one
     assert set(found[1]) >= {name for pair in messages.LISTS for name in pair}
+
+
+def test_a_measurement_is_ranked_in_the_load_of_its_day(migrated_database: str) -> None:
+    import duckdb
+    import psycopg2
+
+    load(migrated_database, tuple(film(number, popularity=float(number % 40)) for number in range(1, 81)))
+    connection = psycopg2.connect(migrated_database)
+    with connection, connection.cursor() as cursor:
+        cursor.execute("""
+            INSERT INTO movie_history (movie_id, popularity, data_date)
+            SELECT id, CASE WHEN id % 9 > 0 THEN (id * 7 % 50)::float8 END, timestamp '2030-01-05 23:30' FROM movies
+            UNION ALL SELECT id, 1000 + id, timestamp '2030-01-06 00:10' FROM movies WHERE id < 20""")
+        cursor.execute("SELECT movie_id, popularity, data_date::text FROM movie_history")
+        raw = pd.DataFrame(cursor.fetchall(), columns=["film", "popularity", "at"])
+    connection.close()
+    independent = duckdb.connect()
+    independent.register("raw", raw)
+    with PostgresCatalogue(migrated_database) as catalogue:
+        found = catalogue.history(6)
+    rows = independent.execute("""
+        SELECT a.film, a.at, 100.0 * count(*) FILTER (WHERE b.popularity <= a.popularity) / count(*)
+        FROM raw a JOIN raw b ON a.at::TIMESTAMP::DATE = b.at::TIMESTAMP::DATE AND b.popularity IS NOT NULL
+        WHERE a.popularity IS NOT NULL GROUP BY 1, 2 HAVING count(*) >= 30""").fetchall()
+    wanted = {(key, at): percentile for key, at, percentile in rows}
+    assert len(found) == 18
+    assert found["percentile"].isna().sum() >= 6  # the third day's load is too small to rank anything
+    for row in found.itertuples():
+        assert same(row.percentile, wanted.get((row.id, str(row.data_date))))
 
 
 def test_deleted_films_are_left_out_and_movers_come_from_the_history(migrated_database: str) -> None:

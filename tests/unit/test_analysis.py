@@ -63,6 +63,7 @@ def test_a_batch_leaves_the_contracts_files_and_the_skops_twin(batch: tuple[Path
     assert names >= {
         "top_películas_popularidad.png", "generos_populares.png", "generos_valoracion.png", "analisis_warehouse.png",
         "movie_success_model.pkl", "movie_success_model.skops", "feature_importance.csv", "feature_importance.png",
+        "metrics.json",
     }  # fmt: skip
     assert (batch[0] / "batch_latest").readlink() == Path("batch_7")
     assert (batch[0] / "report.html").is_file()
@@ -86,6 +87,7 @@ def test_every_picture_has_words_for_those_who_do_not_see_it(batch: tuple[Path, 
     page = Page((batch[0] / "report.html").read_bytes())
     pictures = [attrs for tag, attrs in page.tags if tag == "img"]
     assert len(pictures) == 5
+    assert len([attrs for tag, attrs in page.tags if tag == "source"]) == 3 * 5
     assert all(len(picture["alt"] or "") > 20 for picture in pictures)
 
 
@@ -155,6 +157,18 @@ def test_a_floor_is_breached_above_its_share_only() -> None:
     assert [verdict.breached for verdict in verdicts] == [True, False, False]
     assert verdicts[2].share is None
     assert not any(verdict.breached for verdict in quality.judge([Finding(quality.NO_GENRE, 0)], 0))
+    assert [verdict.told for verdict in verdicts] == ["41.0% of the films, floor 40.0%", None, None]
+
+
+def test_the_report_speaks_one_language_also_where_it_tells_of_cleaning_and_counts(tmp_path: Path) -> None:
+    films = (film(1, cast=["A", "A"], cast_ids=[5, 5], budget=-3),)
+    for language, said in ((Language.SPANISH, "repetido en reparto"), (Language.ENGLISH, "duplicate in cast")):
+        told = facts(batch=1, batch_counts={"new": 1})
+        analyst(tmp_path, language).analyse_batch(frame_catalogue(films), told)
+        text = Page((tmp_path / "report.html").read_bytes()).text
+        assert said in text
+        assert (": 1" in text, "nuevas: 1" in text) == (True, language is Language.SPANISH)
+    assert "impossible budget: 1" in text
 
 
 class FakeTopic:

@@ -1,19 +1,22 @@
 """Figures: every chart of every data set draws, nothing overlaps, no font warning, small groups stand apart."""
 
-from itertools import pairwise
+import re
+from collections.abc import Iterator
+from itertools import combinations, pairwise
 from typing import Any
 
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from analysed import DATASETS, adversarial, film, frame_catalogue
+from analysed import DATASETS, adversarial, film, frame_catalogue, sample
 from movie_pipeline import figures
 from movie_pipeline.figures import DARK, LIGHT, Style
 from movie_pipeline.settings import Language
 from movie_pipeline.texts import Texts
 
 SPANISH, ENGLISH = Style(Texts(Language.SPANISH)), Style(Texts(Language.ENGLISH), DARK)
+PHONE = Style(Texts(Language.SPANISH), note="Lote 12: 4.803 mensajes, base de 1.234.567 películas", narrow=True)
 IMPORTANCE = pd.DataFrame({"feature": ["budget", "lead_1"], "importance": [2.0, -0.1], "std": [0.1, 0.2]})
 LONG = "Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb — $5 and $6 in 千と千尋の神隠し"
 
@@ -26,8 +29,18 @@ def drawn(catalogue: Any, style: Style) -> dict[str, Figure]:
         "ratings": figures.genre_ratings(genres, style),
         "warehouse": figures.warehouse(catalogue.levels(), catalogue.decades(), style),
         "importance": figures.feature_importance([("seed", IMPORTANCE), ("pre_release", IMPORTANCE)], style),
-        "trends": figures.trends(catalogue.history(6), style),
+        "trends": figures.trends(moved(catalogue.top_films(6)), style),
     }
+
+
+def moved(films: pd.DataFrame) -> pd.DataFrame:
+    """Return a history in which the films' popularity grows, each at its own pace."""
+    rows = [
+        (film.id, film.title, at, film.popularity * (1 + 0.02 * step * film.Index), film.percentile)
+        for film in films.itertuples()
+        for step, at in enumerate(pd.date_range("2026-11-01", periods=5))
+    ]
+    return pd.DataFrame(rows, columns=["id", "title", "data_date", "popularity", "percentile"])
 
 
 def words(figure: Figure) -> list[str]:
@@ -38,7 +51,7 @@ def words(figure: Figure) -> list[str]:
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS.keys() - {"sample"}))
-@pytest.mark.parametrize("style", [SPANISH, ENGLISH])
+@pytest.mark.parametrize("style", [SPANISH, ENGLISH, PHONE])
 def test_every_chart_draws_whatever_the_films(name: str, style: Style) -> None:
     for figure in drawn(frame_catalogue(DATASETS[name]()), style).values():
         assert figures.png(figure).startswith(b"\x89PNG")
@@ -76,20 +89,87 @@ def test_a_title_in_another_script_or_with_dollar_signs_is_drawn_as_it_stands() 
     assert "$9.99 and $1 (2001)" in words(figure)
 
 
+def boxes(figure: Figure) -> Iterator[tuple[str, Any]]:
+    """Yield every text that a reader sees, with its place on the page in pixels."""
+    from matplotlib.text import Text
+
+    figure.canvas.draw()
+    ticks = {
+        tick
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for tick in (axis.get_major_ticks() + axis.get_minor_ticks())
+    }
+    hidden = {label for tick in ticks for label in (tick.label1, tick.label2) if not drawn_on(tick, label)}
+    for text in figure.findobj(Text):
+        if text.get_visible() and text.get_text().strip() and text not in hidden:
+            yield text.get_text(), text.get_window_extent()
+
+
+def drawn_on(tick: Any, label: Any) -> bool:
+    """Tell whether a tick lies inside its axis' view: matplotlib draws no others."""
+    low, high = sorted(tick.axes.yaxis.get_view_interval() if is_y(tick) else tick.axes.xaxis.get_view_interval())
+    return bool(label.get_visible() and low <= tick.get_loc() <= high)
+
+
+def is_y(tick: Any) -> bool:
+    return type(tick).__name__ == "YTick"
+
+
+@pytest.mark.parametrize("style", [SPANISH, ENGLISH, PHONE])
+def test_no_text_leaves_the_page_and_none_covers_another(style: Style) -> None:
+    films = (*sample()[::12], *(film(9_000_000 + n, title=LONG, popularity=900.0 - n) for n in range(3)))
+    for name, figure in drawn(frame_catalogue(films), style).items():
+        width, height = figure.get_size_inches() * figure.dpi
+        found = list(boxes(figure))
+        outside = [text for text, box in found if min(box.x0, box.y0) < -1 or box.x1 > width + 1 or box.y1 > height + 1]
+        covered = [(a, b) for (a, one), (b, other) in combinations(found, 2) if one.padded(-1).overlaps(other)]
+        assert (name, outside, covered) == (name, [], [])
+
+
 def test_small_groups_stand_below_a_line_that_says_so_and_every_group_says_its_n() -> None:
     films = tuple(film(number, genres=["Big"], genre_ids=[18]) for number in range(1, 41))
     films += (film(99, genres=["Small"], genre_ids=[28], vote_average=9.9, popularity=900.0),)
     genres = frame_catalogue(films).genres()
-    for figure in (figures.popular_genres(genres, SPANISH), figures.genre_ratings(genres, SPANISH)):
-        labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-        assert labels == ["Big (n = 40)", "Small (n = 1)"]
+    popular, rated = figures.popular_genres(genres, SPANISH), figures.genre_ratings(genres, SPANISH)
+    assert {"n = 40", "n = 1"} <= set(words(popular))
+    for figure, labels in ((popular, ["Big", "Small"]), (rated, ["Big (n = 40)", "Small (n = 1)"])):
+        assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == labels
         assert "Menos de 30 películas: sin ordenar con las demás" in words(figure)
+
+
+def test_medians_of_money_say_of_how_many_films() -> None:
+    catalogue = frame_catalogue((film(1), film(2, budget=None), film(3, budget=None, revenue=None)))
+    said = words(figures.warehouse(catalogue.levels(), catalogue.decades(), SPANISH))
+    assert {"1,0 (n = 1)", "3,0 (n = 2)", "100\u202f% (n = 1)"} <= set(said)
+
+
+def test_a_picture_in_other_colours_is_the_one_drawn_in_them() -> None:
+    catalogue = frame_catalogue(adversarial())
+    light, dark = (drawn(catalogue, Style(Texts(Language.SPANISH), theme)) for theme in (LIGHT, DARK))
+    for name in light:
+        changed, expected = figures.recoloured(figures.svg(light[name])), figures.svg(dark[name])
+        assert nameless(changed) == nameless(expected)
+
+
+def nameless(picture: bytes) -> bytes:
+    """Leave out matplotlib's names for markers, hatches and clips: they are made from the colours among others."""
+    return re.sub(rb'(["#])[mhp][0-9a-f]{10}\b', rb"\1", picture)
+
+
+def test_the_percentile_is_drawn_where_loads_were_large_enough_to_have_one() -> None:
+    history = moved(frame_catalogue(sample()[::50]).top_films(3))
+    assert len(figures.trends(history, SPANISH).axes) == 2
+    assert len(figures.trends(history.assign(percentile=None), SPANISH).axes) == 1
 
 
 def test_trends_name_their_lines_apart_from_each_other() -> None:
     moments = pd.date_range("2026-01-01", periods=4)
-    rows = [(key, f"Film {key}", at, 100.0 + key / 10 + step) for key in range(6) for step, at in enumerate(moments)]
-    figure = figures.trends(pd.DataFrame(rows, columns=["id", "title", "data_date", "popularity"]), SPANISH)
+    rows = [
+        (key, f"Film {key}", at, 100.0 + key / 10 + step, None) for key in range(6) for step, at in enumerate(moments)
+    ]
+    columns = ["id", "title", "data_date", "popularity", "percentile"]
+    figure = figures.trends(pd.DataFrame(rows, columns=columns), SPANISH)
     figure.canvas.draw()
     names = [text for text in figure.axes[0].texts if text.get_text().startswith("Film")]
     boxes = sorted((name.get_window_extent() for name in names), key=lambda box: box.y0)

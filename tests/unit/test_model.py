@@ -149,6 +149,22 @@ def test_importance_is_measured_for_each_column_and_a_random_one_would_not_matte
 
 
 @pytest.mark.parametrize("kind", FeatureSet)
+def test_importance_is_what_scikit_learn_finds_by_shuffling_whole_columns(kind: FeatureSet) -> None:
+    from sklearn.inspection import permutation_importance
+
+    films = some_films()
+    X, y = features.frame(films)[list(FEATURE_SETS[kind].names)], features.target(films).to_numpy()  # noqa: N806
+    _, held_out = training.train_test_split(np.arange(len(y)), test_size=training.HELD_OUT, random_state=training.SEED)
+    theirs = permutation_importance(
+        trained().models[kind].pipeline, X.iloc[held_out], y[held_out], scoring="neg_mean_absolute_error", n_repeats=15,
+        random_state=1,
+    )  # fmt: skip
+    ours = trained().models[kind].importance.set_index("feature")
+    for name, mean, spread in zip(X.columns, theirs.importances_mean, theirs.importances_std, strict=True):
+        assert ours.loc[name, "importance"] == pytest.approx(mean, abs=3 * max(spread, ours.loc[name, "std"]) + 1e-9)
+
+
+@pytest.mark.parametrize("kind", FeatureSet)
 def test_a_loaded_model_predicts_what_the_trained_one_does(kind: FeatureSet) -> None:
     loaded = files.load(dumped().__getitem__, "model", kind)
     films = some_films().head(20)

@@ -17,6 +17,8 @@ from movie_pipeline.errors import FilmNotFoundError, StateConflictError
 from movie_pipeline.ports import Finding
 
 FETCH_ROWS = 2_000
+RANKED_LOAD = 30
+"""Measurements that a day's load needs before a percentile says anything."""
 
 
 class PostgresCatalogue:
@@ -71,8 +73,8 @@ class PostgresCatalogue:
         return self._frame(queries.DECADES)
 
     def history(self, limit: int) -> pd.DataFrame:
-        """Return the measurements of the films that moved most."""
-        return self._frame(queries.HISTORY, limit=limit)
+        """Return the measurements of the films that moved most, with their percentile of the day's load."""
+        return self._frame(queries.HISTORY, limit=limit, load=RANKED_LOAD)
 
     def findings(self) -> list[Finding]:
         """Count `quality.CATALOGUE_FINDINGS`."""

@@ -39,6 +39,7 @@ class FrameCatalogue:
             "budgets": int(films["budget"].count()),
             "revenues": int(films["revenue"].count()),
             "rois": int(films["roi"].count()),
+            "profitable": int(films["profitable"].sum()),
             "rated": int(films["vote_average"].count()),
             "measured": int(films["popularity"].count()),
             "revenue": float(films["revenue"].sum()) if films["revenue"].count() else None,
@@ -104,7 +105,7 @@ class FrameCatalogue:
 
     def history(self, limit: int) -> pd.DataFrame:
         """Return nothing: one load in memory has no past."""
-        return pd.DataFrame({name: [] for name in ("id", "title", "data_date", "popularity")}).head(limit)
+        return pd.DataFrame({name: [] for name in ("id", "title", "data_date", "popularity", "percentile")}).head(limit)
 
     def findings(self) -> list[Finding]:
         """Count `quality.CATALOGUE_FINDINGS`."""

@@ -7,7 +7,8 @@ LIVE = "movies WHERE deleted_at IS NULL"
 
 OVERVIEW = f"""
 SELECT count(*) AS films, count(budget) AS budgets, count(revenue) AS revenues,
-       count(*) FILTER (WHERE budget > 0 AND revenue IS NOT NULL) AS rois, count(vote_average) AS rated,
+       count(*) FILTER (WHERE budget > 0 AND revenue IS NOT NULL) AS rois,
+       count(*) FILTER (WHERE budget > 0 AND revenue > budget) AS profitable, count(vote_average) AS rated,
        count(popularity) AS measured, sum(revenue)::float8 AS revenue, min(release_date) AS first_release,
        max(release_date) AS last_release, max(fetched_at) AS fetched_at,
        percentile_cont(ARRAY[0.1, 0.25, 0.5, 0.75, 0.9, 0.99]) WITHIN GROUP (ORDER BY popularity) AS popularity
@@ -87,10 +88,19 @@ WITH moved AS (
 ), movers AS (
     SELECT movies.id, movies.title, moved.moved FROM moved JOIN movies ON movies.id = moved.movie_id
     WHERE movies.deleted_at IS NULL ORDER BY moved.moved DESC, movies.id LIMIT %(limit)s
+), points AS MATERIALIZED (
+    SELECT movers.id, movers.title, movers.moved, movie_history.id AS point, movie_history.data_date,
+           movie_history.popularity, movie_history.data_date::date AS load_day
+    FROM movers JOIN movie_history ON movie_history.movie_id = movers.id
+), ranks AS (
+    SELECT points.point, 100.0 * count(*) FILTER (WHERE others.popularity <= points.popularity) / count(*) AS percentile
+    FROM points JOIN movie_history AS others ON others.data_date::date = points.load_day
+    WHERE others.popularity IS NOT NULL AND points.popularity IS NOT NULL
+    GROUP BY points.point HAVING count(*) >= %(load)s
 )
-SELECT movers.id, movers.title, movie_history.data_date, movie_history.popularity
-FROM movers JOIN movie_history ON movie_history.movie_id = movers.id
-ORDER BY movers.moved DESC, movers.id, movie_history.data_date, movie_history.id
+SELECT id, title, data_date, popularity, percentile::float8
+FROM points LEFT JOIN ranks USING (point)
+ORDER BY moved DESC, id, data_date, point
 """
 
 

@@ -13,14 +13,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from movie_pipeline import __version__, figures, logs, quality
-from movie_pipeline.figures import DARK, LIGHT, Style
+from movie_pipeline.figures import Style
 from movie_pipeline.model import files as model_files
 from movie_pipeline.model import training
 from movie_pipeline.model.features import FeatureSet
 from movie_pipeline.model.training import NothingToLearnError, Training
 from movie_pipeline.ports import Catalogue, Finding, RunFolders
 from movie_pipeline.report import page, tables
-from movie_pipeline.report.page import Chart, Content, RunFacts
+from movie_pipeline.report.highlights import highlights
+from movie_pipeline.report.page import Chart, Content, Picture, RunFacts
 from movie_pipeline.texts import Texts
 
 log = logs.get(__name__)
@@ -58,8 +59,8 @@ class Numbers:
 
     @property
     def findings(self) -> dict[str, tuple[int, str | None]]:
-        """Counted findings, as `RunLog.add_findings` takes them."""
-        return {verdict.name: (verdict.count, verdict.detail) for verdict in self.verdicts}
+        """Counted findings, as `RunLog.add_findings` takes them; a breached floor is told with its numbers."""
+        return {verdict.name: (verdict.count, verdict.told) for verdict in self.verdicts}
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Analyst:
         drawn, facts = _timed("charts", facts, partial(self._drawn, numbers, model, facts))
         with self.store.folder(name) as folder:
             _write(folder, {f"{chart}.png": figures.png(figure) for chart, (figure, _) in drawn.items()})
-            _write(folder, self._model_files(model, BATCH_MODEL))
+            _write(folder, {"metrics.json": _metrics(model), **self._model_files(model, BATCH_MODEL)})
         content = self._content(facts, numbers, model, drawn)
         files = {"batch": str(self.store.root / name), **self._reports(content, ())}
         self._tidy(BATCH_FOLDER, name)
@@ -127,11 +128,10 @@ class Analyst:
         """
         model = learn(catalogue)
         name = f"{MODEL_FOLDER}{self._stamp()}"
-        metrics = json.dumps(model.metrics, indent=1, ensure_ascii=False).encode()
         with self.store.folder(name) as folder:
-            _write(folder, {"metrics.json": metrics, **self._model_files(model, RUN_MODEL)})
+            _write(folder, {"metrics.json": _metrics(model), **self._model_files(model, RUN_MODEL)})
             if model.importance:
-                _write(folder, {f"{IMPORTANCE}.png": figures.png(self._importance(model, LIGHT))})
+                _write(folder, {f"{IMPORTANCE}.png": figures.png(self._importance(model))})
         if model.training:
             self._tidy(MODEL_FOLDER, name)
         path = self.store.root / name
@@ -160,12 +160,12 @@ class Analyst:
         )
 
     def _drawn(self, numbers: Numbers, model: Model, facts: RunFacts) -> dict[str, tuple[Figure, Figure]]:
-        """Return each chart in both colour schemes."""
-        light, dark = (self._figures(numbers, model, facts, theme) for theme in (LIGHT, DARK))
-        return {name: (light[name], dark[name]) for name in light}
+        """Return each chart for a page and for a phone."""
+        wide, narrow = (self._figures(numbers, model, facts, narrow=narrow) for narrow in (False, True))
+        return {name: (wide[name], narrow[name]) for name in wide}
 
-    def _figures(self, numbers: Numbers, model: Model, facts: RunFacts, theme: figures.Theme) -> dict[str, Figure]:
-        style = Style(self.texts, theme, self._note(numbers, facts))
+    def _figures(self, numbers: Numbers, model: Model, facts: RunFacts, *, narrow: bool) -> dict[str, Figure]:
+        style = Style(self.texts, note=self._note(numbers, facts), narrow=narrow)
         drawn = {
             TOP: figures.top_films(numbers.films.head(TOP_FILMS), style),
             GENRES: figures.popular_genres(numbers.genres, style),
@@ -175,12 +175,12 @@ class Analyst:
         if not numbers.history.empty:
             drawn[TRENDS] = figures.trends(numbers.history, style)
         if model.importance:
-            drawn[IMPORTANCE] = self._importance(model, theme)
+            drawn[IMPORTANCE] = self._importance(model, narrow=narrow)
         return drawn
 
-    def _importance(self, model: Model, theme: figures.Theme) -> Figure:
+    def _importance(self, model: Model, *, narrow: bool = False) -> Figure:
         rows = self.texts["films_n"].format(self.texts.number(model.metrics["rows"]))
-        return figures.feature_importance(model.importance, Style(self.texts, theme, rows))
+        return figures.feature_importance(model.importance, Style(self.texts, note=rows, narrow=narrow))
 
     def _note(self, numbers: Numbers, facts: RunFacts) -> str:
         whole = self.texts["catalogue_of"].format(self.texts.number(numbers.overview["films"]))
@@ -195,6 +195,15 @@ class Analyst:
         return Content(
             facts=facts,
             overview=numbers.overview,
+            highlights=highlights(
+                overview=numbers.overview,
+                films=numbers.films,
+                genres=numbers.genres,
+                verdicts=numbers.verdicts,
+                metrics=model.metrics,
+                texts=self.texts,
+                small_group=figures.SMALL_GROUP,
+            ),
             charts=[self._chart(name, pair, numbers, model) for name, pair in drawn.items()],
             tables=[
                 tables.top_films(numbers.films, self.texts),
@@ -209,8 +218,8 @@ class Analyst:
 
     def _chart(self, name: str, pair: tuple[Figure, Figure], numbers: Numbers, model: Model) -> Chart:
         title, description = _described(name, numbers, model, self.texts)
-        light, dark = (figures.svg(figure) for figure in pair)
-        return Chart(name, title, description, light, dark)
+        wide, narrow = (figures.svg(figure) for figure in pair)
+        return Chart(name, title, description, _both(wide), _both(narrow))
 
     def _model_files(self, model: Model, stem: str) -> dict[str, bytes]:
         if model.training is None:
@@ -302,6 +311,14 @@ def learn(catalogue: Catalogue) -> Model:
 def versions() -> dict[str, str]:
     """Return what the report says about the software."""
     return {"movie-pipeline": __version__, **training.versions()}
+
+
+def _metrics(model: Model) -> bytes:
+    return json.dumps(model.metrics, indent=1, ensure_ascii=False).encode()
+
+
+def _both(picture: bytes) -> Picture:
+    return Picture(picture, figures.recoloured(picture))
 
 
 def _timed(name: str, facts: RunFacts, work: Callable[[], Any]) -> tuple[Any, RunFacts]:

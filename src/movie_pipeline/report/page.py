@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
@@ -17,15 +17,22 @@ from movie_pipeline.texts import Texts
 ATTRIBUTION = "This product uses the TMDB API but is not endorsed or certified by TMDB."
 
 
+class Picture(NamedTuple):
+    """One SVG in both colour schemes."""
+
+    light: bytes
+    dark: bytes
+
+
 @dataclass(frozen=True)
 class Chart:
-    """One chart in both colour schemes, with what it says in words."""
+    """One chart for a page and for a phone, with what it says in words."""
 
     name: str
     title: str
     description: str
-    light: bytes
-    dark: bytes
+    wide: Picture
+    narrow: Picture
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ class Content:
 
     facts: RunFacts
     overview: Mapping[str, Any]
+    highlights: Sequence[str]
     charts: Sequence[Chart]
     tables: Sequence[Table]
     verdicts: Sequence[Any]
