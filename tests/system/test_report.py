@@ -18,6 +18,8 @@ from movie_pipeline.texts import Texts
 
 SOURCES = Path(__file__).parent / "browser"
 DESKTOP, PHONE = (1280, 900), (360, 740)
+PHONE_PICTURE = 500
+"""Width in pixels that only pictures drawn for a phone stay below: their letters are not shrunk."""
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,7 @@ def test_the_report_opens_reads_and_sorts(browser_folder: Path, report: Path, si
     assert found["overflow"] <= 0
     assert found["pictures"]
     assert all(complete and drawn for complete, drawn, _ in found["pictures"])
+    assert {width < PHONE_PICTURE for *_, width in found["pictures"]} == {size == PHONE}
     assert [one for one in found["violations"] if one["impact"] in {"serious", "critical"}] == []
     assert_sorted(found)
 

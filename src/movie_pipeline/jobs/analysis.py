@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from movie_pipeline import __version__, figures, logs, quality
 from movie_pipeline.figures import Style
+from movie_pipeline.levels import POPULARITY, RATING
 from movie_pipeline.model import files as model_files
 from movie_pipeline.model import training
 from movie_pipeline.model.features import FeatureSet
@@ -199,7 +200,7 @@ class Analyst:
                 overview=numbers.overview,
                 films=numbers.films,
                 genres=numbers.genres,
-                verdicts=numbers.verdicts,
+                breached=[verdict.name for verdict in numbers.verdicts if verdict.breached],
                 metrics=model.metrics,
                 texts=self.texts,
                 small_group=figures.SMALL_GROUP,
@@ -351,7 +352,13 @@ def _described(name: str, numbers: Numbers, model: Model, texts: Texts) -> tuple
         TOP: lambda: _list(numbers.films.head(3), "title", "popularity", texts),
         GENRES: lambda: _list(_named(numbers.genres.head(3), texts), "genre", "films", texts),
         RATINGS: lambda: _list(_named(_well_rated(numbers.genres), texts), "genre", "rating_mean", texts),
-        WAREHOUSE: lambda: texts["once"],
+        WAREHOUSE: lambda: "; ".join(
+            f"{texts[title]}: {_levels(numbers.levels, column, labels, texts)}"
+            for title, column, labels in (
+                ("by_popularity", "popularity_level", POPULARITY.labels),
+                ("by_rating", "rating_level", RATING.labels),
+            )
+        ),
         IMPORTANCE: lambda: _list(
             model.importance[-1][1]
             .head(3)
@@ -363,6 +370,11 @@ def _described(name: str, numbers: Numbers, model: Model, texts: Texts) -> tuple
         TRENDS: lambda: ", ".join(dict.fromkeys(numbers.history["title"])),
     }[name]()
     return texts[titles[name]], say
+
+
+def _levels(counts: pd.DataFrame, column: str, labels: Sequence[str], texts: Texts) -> str:
+    films = counts.groupby(column)["films"].sum()
+    return ", ".join(f"{texts[label]} ({texts.number(int(films.get(label, 0)))})" for label in labels)
 
 
 def _named(genres: pd.DataFrame, texts: Texts) -> pd.DataFrame:

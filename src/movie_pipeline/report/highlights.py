@@ -5,7 +5,6 @@ from typing import Any
 
 import pandas as pd
 
-from movie_pipeline.quality import UNKNOWN_BUDGET, UNKNOWN_REVENUE, Verdict
 from movie_pipeline.texts import Texts
 
 
@@ -14,19 +13,22 @@ def highlights(
     overview: Mapping[str, Any],
     films: pd.DataFrame,
     genres: pd.DataFrame,
-    verdicts: Sequence[Verdict],
+    breached: Sequence[str],
     metrics: Mapping[str, Any],
     texts: Texts,
     small_group: int,
 ) -> list[str]:
-    """Return the sentences that the data allow; a genre with fewer than `small_group` films is never called first."""
+    """Return the sentences that the data allow; a genre with fewer than `small_group` films is never called first.
+
+    `breached` names the findings that are above their limit.
+    """
     found = [
         _most_popular(films, texts),
         _genres(genres, small_group, texts),
         _profit(overview, texts),
-        _money(overview, verdicts, texts),
+        _money(overview, texts),
         _model(metrics, texts),
-        _breaches(verdicts, texts),
+        _breaches(breached, texts),
     ]
     return [sentence for sentence in found if sentence]
 
@@ -75,12 +77,11 @@ def _profit(overview: Mapping[str, Any], texts: Texts) -> str:
     )
 
 
-def _money(overview: Mapping[str, Any], verdicts: Sequence[Verdict], texts: Texts) -> str:
-    shares = {verdict.name: verdict.share for verdict in verdicts}
-    budget, revenue = shares.get(UNKNOWN_BUDGET), shares.get(UNKNOWN_REVENUE)
-    if not overview["films"] or budget is None or revenue is None:
+def _money(overview: Mapping[str, Any], texts: Texts) -> str:
+    films = int(overview["films"])
+    if not films:
         return ""
-    low, high = texts.percent(budget, 1), texts.percent(revenue, 1)
+    low, high = (texts.percent((films - int(overview[known])) / films, 1) for known in ("budgets", "revenues"))
     return texts.choose(
         f"El presupuesto se desconoce en el {low} de las películas y los ingresos en el {high}: lo que se dice del "
         "dinero vale para las demás.",
@@ -106,8 +107,8 @@ def _margin(margin: Mapping[str, float], texts: Texts) -> str:
     return f"{texts.percent(margin['share'], 1)} ({low} – {high})"
 
 
-def _breaches(verdicts: Sequence[Verdict], texts: Texts) -> str:
-    names = [texts[f"finding_{verdict.name}"] for verdict in verdicts if verdict.breached]
+def _breaches(breached: Sequence[str], texts: Texts) -> str:
+    names = [texts[f"finding_{name}"] for name in breached]
     if not names:
         return texts.choose(
             "Ningún hallazgo de calidad supera su límite.", "No finding about data quality is above its limit."

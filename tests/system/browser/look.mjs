@@ -33,7 +33,7 @@ const press = async (table, index, how) => {
   };
 };
 const found = {
-  pictures: await page.$$eval("figure img", (images) => images.map((image) => [image.complete, image.naturalWidth > 0, image.currentSrc.length])),
+  pictures: await page.$$eval("figure img", (images) => images.map((image) => [image.complete, image.naturalWidth > 0, image.naturalWidth])),
   overflow: await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth),
   byVotes: await press("films", 5, "mouse"),
   byVotesAgain: await press("films", 5, "keyboard"),
