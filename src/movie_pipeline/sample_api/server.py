@@ -62,6 +62,7 @@ class Counts:
         self.paths: Counter[str] = Counter()
         self.statuses: Counter[int] = Counter()
         self.films: Counter[int] = Counter()
+        self.fetched = 0
         self.recent: deque[Request] = deque(maxlen=1_000)
         self.first_film_at = self.last_film_at = 0.0
 
@@ -78,13 +79,14 @@ class Counts:
             self.paths["/3/movie/{id}" if film_id is not None else request.path] += 1
             if film_id is not None and status == http.HTTPStatus.OK:
                 self.films[film_id] += 1
+                self.fetched += 1
                 self.last_film_at = time.monotonic()
                 self.first_film_at = self.first_film_at or self.last_film_at
 
     def summary(self) -> dict[str, object]:
         """Return the figures as JSON-ready values."""
         with self._lock:
-            films = {"fetched": self.films.total(), "distinct": len(self.films)}
+            films = {"fetched": self.fetched, "distinct": len(self.films)}
             films["milliseconds"] = round((self.last_film_at - self.first_film_at) * 1_000)
             return {
                 "connections": self.connections,
