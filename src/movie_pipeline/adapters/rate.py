@@ -22,7 +22,7 @@ log = logs.get(__name__)
 HEADROOM = 0.98
 """Share of the allowed rate that is used; the rest takes up the jitter of 20 ms in a window of a second."""
 WINDOW_MARGIN_SECONDS = 0.005
-BLOCK_SECONDS = 0.2
+BLOCK_SECONDS = 0.1
 DATABASE_RETRY_SECONDS = 30.0
 CLOCK_READINGS = 10
 OFFSETS_KEPT = 50
