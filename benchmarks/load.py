@@ -28,9 +28,9 @@ from movie_pipeline.jobs.ranges import ingest_range
 from movie_pipeline.messages import OffsetRange, Record
 from movie_pipeline.transform.batch import prepare
 from movie_pipeline.transform.normalize import ENTITIES, LINKS
+from movie_pipeline.wiring.bulk import BATCH
 
 LOAD_SIZE = 2_000
-BULK_BATCH = 2_000
 PROCESSES = 2
 TOPIC = "films"
 
@@ -155,7 +155,7 @@ def encoded(share: tuple[int, Sequence[Record]]) -> Iterator[Encoded]:
     partition, records = share
     whole = OffsetRange(TOPIC, partition, 0, len(records))
     start = 0
-    for chunk, end in MemoryReader(records).read(whole, BULK_BATCH):
+    for chunk, end in MemoryReader(records).read(whole, BATCH):
         placed = [record._replace(partition=partition, offset=start + index) for index, record in enumerate(chunk)]
         yield encode_batch(whole._replace(start=start, end=end), placed)
         start = end

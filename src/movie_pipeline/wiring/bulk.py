@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 log = logs.get(__name__)
 
-BATCH = 4_000
-"""Films that are encoded and copied at once."""
+BATCH = 2_000
+"""Films that are encoded and copied at once; the last ones are copied while nobody encodes any more."""
 PROCESSES_MOST = 4
 
 
