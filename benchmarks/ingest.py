@@ -2,14 +2,17 @@
 
 ingest.films_per_second       `consume` in one process
 ingest.scaling_2              two Dask workers over one
+ingest.scaling_2_alone        the same with free cores: by our processor time a film, and the share of the time in which
+                              a worker's transaction waits for another's
 ingest.bulk_films_per_second  `consume --bulk`
 recovery.kill_ratio           seconds from SIGKILL to the first new commit, over an undisturbed start's first commit
 
-`--curve 10000,100000,1000000` measures ordinary and bulk path at each size instead: microseconds for each film and
-the largest resident memory of any process of ours.
+`--curve 10000,100000,1000000` measures ordinary and bulk path at each size instead: microseconds for each film, the
+largest resident memory of any process of ours, and how much the costliest tenth of a long load costs over the cheapest.
 """
 
 import argparse
+import itertools
 import os
 import signal
 import subprocess
@@ -34,6 +37,19 @@ from movie_pipeline.wiring import parts
 
 PARTITIONS = 6
 CAST_OFF_SECONDS = 0.2
+LOOK_SECONDS = 0.1
+LONG = 100_000
+"""Films from which on a load is long enough to look at its tenths."""
+
+
+class Look(NamedTuple):
+    """What a look at the database shows during a run."""
+
+    seconds: float
+    loaded: int
+    waiting: int
+    """Sessions that wait for another's lock, of those that are at work."""
+    working: int
 
 
 class Run(NamedTuple):
@@ -41,6 +57,19 @@ class Run(NamedTuple):
 
     seconds: float
     peak_mib: float
+    client_cpu: float
+    """Processor seconds of our processes."""
+    looks: list[Look]
+
+    def lock_share(self) -> float:
+        """Return the share of the sessions' working time that was spent waiting for another's lock."""
+        return sum(look.waiting for look in self.looks) / max(1, sum(look.working for look in self.looks))
+
+    def tenths(self, number: int) -> list[float]:
+        """Return the microseconds a film of each tenth of the films."""
+        edges = [next(look for look in self.looks if look.loaded >= part * number / 10) for part in range(1, 10)]
+        edges = [next(look for look in self.looks if look.loaded > 0), *edges, self.looks[-1]]
+        return [1e6 * (b.seconds - a.seconds) / max(1, b.loaded - a.loaded) for a, b in itertools.pairwise(edges)]
 
 
 def main() -> None:
@@ -61,7 +90,7 @@ def main() -> None:
 def ratios(broker: str, places: Databases, number: int, rounds: int) -> None:
     """Measure each way in turn."""
     topic = filled(broker, number)
-    rates: dict[str, list[float]] = {"one": [], "worker": [], "workers": [], "bulk": []}
+    runs: dict[str, list[Run]] = {"one": [], "worker": [], "workers": [], "bulk": []}
     kills = []
     for _ in range(rounds):
         for name, arguments, changes in (
@@ -71,13 +100,23 @@ def ratios(broker: str, places: Databases, number: int, rounds: int) -> None:
             ("bulk", ("--bulk",), {"dask_engine": "inline"}),
         ):
             with places.fresh() as dsn:
-                rates[name].append(number / consumed(configured(broker, topic, dsn, **changes), *arguments).seconds)
+                runs[name].append(consumed(configured(broker, topic, dsn, **changes), *arguments))
         with places.fresh() as dsn:
             kills.append(kill_ratio(configured(broker, topic, dsn, dask_engine="inline")))
-    show("ingest.films_per_second", rates["one"], "films/s")
-    show("ingest.bulk_films_per_second", rates["bulk"], "films/s")
-    show("ingest.scaling_2", [two / one for one, two in zip(rates["worker"], rates["workers"], strict=True)], "ratio")
+    show("ingest.films_per_second", [number / run.seconds for run in runs["one"]], "films/s")
+    show("ingest.bulk_films_per_second", [number / run.seconds for run in runs["bulk"]], "films/s")
+    for name, found in runs.items():
+        show(f"ingest.{name}.client_cpu", [1e6 * run.client_cpu / number for run in found], "us/film")
+    pairs = list(zip(runs["worker"], runs["workers"], strict=True))
+    show("ingest.workers.lock_waits", [run.lock_share() for run in runs["workers"]], "share")
+    show("ingest.scaling_2", [one.seconds / two.seconds for one, two in pairs], "ratio")
+    show("ingest.scaling_2_alone", [scaling_alone(one, two) for one, two in pairs], "ratio")
     show("recovery.kill_ratio", kills, "ratio")
+
+
+def scaling_alone(one: Run, two: Run) -> float:
+    """Return what two workers gain where nobody waits for a core: less what they do more, and wait for each other."""
+    return 2 * min(1.0, one.client_cpu / two.client_cpu) * (1 - two.lock_share())
 
 
 def curve(broker: str, places: Databases, sizes: list[int]) -> None:
@@ -87,9 +126,15 @@ def curve(broker: str, places: Databases, sizes: list[int]) -> None:
         for name, arguments in (("ordinary", ()), ("bulk", ("--bulk",))):
             with places.fresh() as dsn:
                 run = consumed(configured(broker, topic, dsn, dask_engine="local"), *arguments)
-            print(f"ingest.{name}.{number}.seconds {run.seconds:.1f} s", flush=True)
-            print(f"ingest.{name}.{number}.per_film {1e6 * run.seconds / number:.1f} us", flush=True)
-            print(f"ingest.{name}.{number}.peak_memory {run.peak_mib:.0f} MiB", flush=True)
+            figure = f"ingest.{name}.{number}"
+            print(f"{figure}.seconds {run.seconds:.1f} s", flush=True)
+            print(f"{figure}.per_film {1e6 * run.seconds / number:.1f} us", flush=True)
+            print(f"{figure}.client_cpu {1e6 * run.client_cpu / number:.1f} us", flush=True)
+            print(f"{figure}.peak_memory {run.peak_mib:.0f} MiB", flush=True)
+            if name == "ordinary" and number >= LONG:
+                costs = run.tenths(number)
+                print(f"{figure}.flatness {max(costs) / min(costs):.3f} ratio", flush=True)
+                print(f"#   us a film, tenth by tenth: {', '.join(f'{cost:.0f}' for cost in costs)}", flush=True)
 
 
 @contextmanager
@@ -129,16 +174,37 @@ def started(place: Settings, *arguments: str) -> "subprocess.Popen[bytes]":
 
 def consumed(place: Settings, *arguments: str) -> Run:
     """Run the consumer from the first offset it reads to its end; the program's start is left out."""
-    with closing(psycopg2.connect(place.database_dsn())) as connection:
+    with closing(psycopg2.connect(place.database_dsn())) as connection, connection.cursor() as cursor:
         connection.autocommit = True
+        before = os.times()
         process = started(place, *arguments)
         peak = Peak(process.pid)
         began = _wait(connection, "SELECT count(*) > 0 FROM pipeline_runs", process)
-        code = process.wait()
+        looks = []
+        while not _ends_within(process, LOOK_SECONDS):
+            cursor.execute(LOOK)
+            looks.append(Look(time.monotonic() - began, *map(int, cursor.fetchone() or (0, 0, 0))))
         seconds = time.monotonic() - began
-    if code:
-        raise RuntimeError(f"consume {arguments} ended with {code}")
-    return Run(seconds, peak.mib())
+        after = os.times()
+    if process.returncode:
+        raise RuntimeError(f"consume {arguments} ended with {process.returncode}")
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return Run(seconds, peak.mib(), used, looks)
+
+
+def _ends_within(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+LOOK = """
+SELECT (SELECT coalesce(sum(next_offset), 0) FROM ingest_offsets),
+       count(*) FILTER (WHERE wait_event_type = 'Lock'), count(*) FILTER (WHERE state <> 'idle')
+FROM pg_stat_activity WHERE application_name LIKE 'movie-pipeline consume%' AND datname = current_database()
+"""
 
 
 class Peak:

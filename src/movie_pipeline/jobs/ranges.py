@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from movie_pipeline.transform.batch import Batch
 
 OBJECTS_BETWEEN_COLLECTIONS = 200_000
-"""Films are trees without cycles: looking for cycles as often as Python does costs a sixth of decoding them."""
+"""Films are trees without cycles: looking for cycles as often as Python does costs a seventh of preparing them."""
 
 
 class Warehouse(Protocol):
