@@ -140,6 +140,7 @@ def test_each_driver_has_a_cluster_of_its_own_that_ends_with_its_pod(tmp_path):
     }
     assert spec["spec"]["worker"]["replicas"] == 0
     assert cluster_spec(options._replace(owner_name=None))["metadata"]["name"] == "dask"
+    assert cluster_spec(options, 2)["metadata"]["name"] == "dask-x7k2p-2", "the first may still be ending"
 
 
 class Numbers:

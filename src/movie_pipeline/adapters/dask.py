@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from math import ceil, inf
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -166,11 +167,13 @@ class Sizing:
 class KubernetesEngine(DaskEngine):
     """A KubeCluster that is scaled by explicit steps: Dask's own autoscaler retires workers at work."""
 
+    _numbers = count(1)
+
     def __init__(self, task: RangeTask, options: KubernetesSettings) -> None:
         from dask_kubernetes.operator import KubeCluster  # noqa: PLC0415 - two seconds that only Kubernetes needs
 
         self._sizing = Sizing(options)
-        spec = cluster_spec(options)
+        spec = cluster_spec(options, next(self._numbers))
         try:
             cluster = KubeCluster(
                 custom_cluster_spec=spec,
@@ -197,16 +200,19 @@ class KubernetesEngine(DaskEngine):
         return wanted
 
 
-def cluster_spec(options: KubernetesSettings) -> dict[str, Any]:
+def cluster_spec(options: KubernetesSettings, number: int = 1) -> dict[str, Any]:
     """Return the DaskCluster resource: the given file, with our name, size and owner.
 
-    The owner is the driver's pod, so that Kubernetes removes the cluster of a driver that died; and the name ends as
-    the pod's does, so that each of several drivers has its own.
+    The owner is the driver's pod, so that Kubernetes removes the cluster of a driver that died. The name ends as the
+    pod's does, so that each of several drivers has its own, and with the number of a driver's later ones: the one
+    before may still be ending.
     """
     spec: dict[str, Any] = yaml.safe_load(options.spec.read_text(encoding="utf-8"))
     name = options.name
     if options.owner_name:
         name += "-" + options.owner_name.rpartition("-")[2]
+    if number > 1:
+        name += f"-{number}"
     spec["metadata"]["name"] = name
     selector = spec["spec"]["scheduler"]["service"]["selector"]
     selector["dask.org/cluster-name"] = name
