@@ -10,6 +10,8 @@ AWAY = {"status --check kafka": [1], "process --alternative": [3], "charts": [3]
 PLANS = {
     "all well": {},
     "kafka away": AWAY,
+    "kafka and postgres away": AWAY | {"status --check postgres": [1]},
+    "postgres away": {"status --check postgres": [1]},
     "kafka lost while producing": AWAY | {"status --check kafka": [0], "produce": [3]},
     "bad key": {"produce": [2]},
     "second try": {"consume": [1, 0]},
@@ -45,13 +47,21 @@ def test_the_path_of_the_processed_films_is_pushed_after_success_only(runs: dict
     assert runs["kafka away"]["path"] is None
 
 
-@pytest.mark.parametrize("name", ["kafka away", "kafka lost while producing"])
+@pytest.mark.parametrize("name", ["kafka away", "kafka and postgres away", "kafka lost while producing"])
 def test_without_kafka_a_run_is_green_by_the_alternative_path(runs: dict[str, dict[str, Any]], name: str):
     run = runs[name]
     assert run["state"] == "success"
     assert {run["tasks"][task] for task in ("process_alternative", "charts", "train", "report", "gate")} == {"success"}
-    assert {run["tasks"][task] for task in ("produce", "process_kafka_data", "warehouse")} == {"skipped"}
+    left_out = {run["tasks"][task] for task in ("produce", "process_kafka_data", "warehouse")}
+    assert left_out <= {"skipped", "upstream_failed"}
     assert attempts(run)["consume"] == 0
+
+
+def test_without_the_database_alone_a_run_is_red_after_its_attempts(runs: dict[str, dict[str, Any]]):
+    run = runs["postgres away"]
+    assert run["state"] == "failed"
+    assert [call["words"] for call in run["calls"]].count(["status", "--check", "postgres"]) == 4
+    assert attempts(run).keys() == {"status", "produce", "process"}
 
 
 def test_degraded_is_never_retried(runs: dict[str, dict[str, Any]]):
