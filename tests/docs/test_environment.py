@@ -24,8 +24,8 @@ UPSTREAM = {
     "apache/kafka": r"KAFKA_\w+|CLUSTER_ID",
     "postgres": r"POSTGRES_(USER|PASSWORD|DB)",
     "redis": r"REDISCLI_AUTH",
-    "movie-pipeline/airflow": r"AIRFLOW__\w+|AIRFLOW_ADMIN_PASSWORD|DUMB_INIT_SETSID",
-    "movie-pipeline/compose-worker": r"AIRFLOW__\w+|DUMB_INIT_SETSID",
+    "movie-pipeline/airflow": r"AIRFLOW__\w+|AIRFLOW_HOME|AIRFLOW_ADMIN_PASSWORD",
+    "movie-pipeline/compose-worker": r"AIRFLOW__\w+|AIRFLOW_HOME|DUMB_INIT_SETSID|MPLCONFIGDIR",
 }
 """Variables of upstream images, and what our commands inside them read."""
 

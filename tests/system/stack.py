@@ -7,13 +7,17 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "movie-pipeline-test"
 PORTS = ("KAFKA_PORT", "POSTGRES_PORT", "SAMPLE_API_PORT", "AIRFLOW_PORT")
+PATIENCE = {"AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": 45, "PIPELINE_RETRY_SECONDS": 5}
+"""The only thing that differs from what a person starts: a lost task is missed, and tried again, sooner."""
+AIRFLOW = ("api-server", "scheduler", "dag-processor", "worker")
 
 
 def free_port() -> int:
@@ -32,18 +36,32 @@ class Stack:
         for name in PORTS:
             text = re.sub(rf"^{name}=.*$", f"{name}={free_port()}", text, flags=re.MULTILINE)
         self.file.write_text(f"{text}\nPIPELINE_NETWORK={PROJECT}\nPRODUCE_PAGES=3\n")
+        self.patience = folder / "patience.json"
+        services = {f"airflow-{name}": {"environment": PATIENCE} for name in AIRFLOW}
+        self.patience.write_text(json.dumps({"services": services}))
         self.values = dict(line.split("=", 1) for line in self.file.read_text().splitlines() if re.match("[A-Z]", line))
         self.airflow = f"http://127.0.0.1:{self.values['AIRFLOW_PORT']}"
 
+    def command(self, *words: str) -> list[str]:
+        files = ("-f", str(ROOT / "docker-compose.yml"), "-f", str(self.patience))
+        return ["docker", "compose", "-p", PROJECT, "--env-file", str(self.file), *files, *words]
+
+    def environment(self) -> dict[str, str]:
+        """This process's variables, without those that would win over the file's."""
+        return {name: value for name, value in os.environ.items() if name not in {*self.values, "COMPOSE_PROFILES"}}
+
     def compose(self, *words: str, timeout: float = 300) -> str:
         """Run `docker compose` on this stack and return its output."""
-        command = ["docker", "compose", "-p", PROJECT, "--env-file", str(self.file), *words]
-        environment = {name: value for name, value in os.environ.items() if name not in self.values}
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout, check=False
+            self.command(*words), env=self.environment(), capture_output=True, text=True, timeout=timeout, check=False
         )
         assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}\n{done.stderr[-4000:]}"
         return done.stdout
+
+    def write(self, **values: str) -> None:
+        """Change lines of the stack's `.env`, or add them."""
+        self.values |= values
+        self.file.write_text("".join(f"{name}={value}\n" for name, value in self.values.items()))
 
     def services(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.compose("ps", "-a", "--format", "json").splitlines()]
@@ -51,33 +69,47 @@ class Stack:
     def sql(self, statement: str, service: str = "postgres") -> list[list[str]]:
         """Ask a database and return its rows as texts."""
         user, name = ("movies_owner", "movies") if service == "postgres" else ("airflow", "airflow")
-        words = (
-            "exec",
-            "-T",
-            service,
-            "psql",
-            "-h",
-            "127.0.0.1",
-            "-U",
-            user,
-            "-d",
-            name,
-            "-AtF",
-            "\t",
-            "-c",
-            statement,
-        )
-        return [line.split("\t") for line in self.compose(*words).splitlines()]
+        client = ("psql", "-h", "127.0.0.1", "-U", user, "-d", name, "-v", "ON_ERROR_STOP=1", "-qAtF", "\t")
+        answer = self.compose("exec", "-T", service, *client, "-c", statement)
+        return [line.split("\t") for line in answer.splitlines()]
 
     def number(self, statement: str) -> int:
         return int(self.sql(statement)[0][0])
 
+    @contextmanager
+    def holding(self, statement: str) -> Iterator[None]:
+        """Keep the locks of a statement (which gives one row) until the block ends or the database does."""
+        words = self.command("exec", "-T", "postgres", "psql", "-qAt", "-U", "movies_owner", "movies")
+        with subprocess.Popen(
+            words, env=self.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as client:
+            assert client.stdin
+            assert client.stdout
+            client.stdin.write(f"BEGIN;\n{statement};\n")
+            client.stdin.flush()
+            assert client.stdout.readline(), statement
+            try:
+                yield
+            finally:
+                with suppress(BrokenPipeError):
+                    client.stdin.close()
+                client.wait(timeout=60)
+
+    def waiting(self) -> int:
+        """How many loads of the pipeline wait for somebody else's lock."""
+        return self.number(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'movie%'"
+        )
+
+    def healthy(self, name: str) -> bool:
+        return any(found["Service"] == name and found["Health"] == "healthy" for found in self.services())
+
     def file_text(self, path: str) -> str:
         """A file below the output directory."""
-        return self.compose("exec", "-T", "consumer", "cat", f"/data/movie_analytics/{path}")
+        return self.compose("exec", "-T", "producer", "cat", f"/data/movie_analytics/{path}")
 
     def paths(self) -> list[str]:
-        found = self.compose("exec", "-T", "consumer", "find", "/data/movie_analytics", "-type", "f")
+        found = self.compose("exec", "-T", "producer", "find", "/data/movie_analytics", "-type", "f")
         return [line.removeprefix("/data/movie_analytics/") for line in found.splitlines()]
 
     # --- Airflow
