@@ -41,6 +41,7 @@ class Stack:
         self.patience.write_text(json.dumps({"services": services}))
         self.values = dict(line.split("=", 1) for line in self.file.read_text().splitlines() if re.match("[A-Z]", line))
         self.airflow = f"http://127.0.0.1:{self.values['AIRFLOW_PORT']}"
+        self._token: str | None = None
 
     def command(self, *words: str) -> list[str]:
         files = ("-f", str(ROOT / "docker-compose.yml"), "-f", str(self.patience))
@@ -117,12 +118,15 @@ class Stack:
     def _api(self, path: str, body: Any = None, token: str | None = None) -> Any:
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
-        with urllib.request.urlopen(urllib.request.Request(self.airflow + path, data, headers), timeout=60) as answer:
+        with urllib.request.urlopen(urllib.request.Request(self.airflow + path, data, headers), timeout=300) as answer:
             return json.load(answer)
 
     def token(self) -> str:
-        who = {"username": "admin", "password": self.values["AIRFLOW_ADMIN_PASSWORD"]}
-        return str(self._api("/auth/token", who)["access_token"])
+        """A token for the REST API; it outlives the tests, and making one costs the server a password's hash."""
+        if self._token is None:
+            who = {"username": "admin", "password": self.values["AIRFLOW_ADMIN_PASSWORD"]}
+            self._token = str(self._api("/auth/token", who)["access_token"])
+        return self._token
 
     def trigger(self) -> str:
         """Start a run by the REST API and return its id."""
