@@ -40,7 +40,7 @@ class Browser:
     def open(self, url: str) -> None:
         self._call("POST", f"{self._session}/url", {"url": url})
 
-    def find(self, xpath: str, seconds: float = 120) -> str:
+    def find(self, xpath: str, seconds: float = 300) -> str:
         """Return the element, as soon as the page shows it."""
         end = time.monotonic() + seconds
         while True:
@@ -52,7 +52,7 @@ class Browser:
                     raise AssertionError(f"the page never showed {xpath}") from None
                 time.sleep(0.5)
 
-    def click(self, xpath: str, seconds: float = 120) -> None:
+    def click(self, xpath: str, seconds: float = 300) -> None:
         """Click the element, as soon as it is there and nothing covers it."""
         end = time.monotonic() + seconds
         while True:

@@ -98,14 +98,13 @@ def test_the_program_on_the_host_uses_the_published_ports(stack: Stack, tmp_path
 
 
 def test_a_run_from_airflows_page_loads_the_films_on_a_celery_worker(stack: Stack, tmp_path: Path):
-    wait_for(lambda: [*stack.runs().values()] == ["success"], 900, "the scheduled run")
-    (scheduled,) = stack.runs()
+    wait_for(lambda: "success" in stack.runs().values(), 900, "the scheduled run")
     seen = Path(os.environ.get("SCREENSHOTS", tmp_path))
     with browser(free_port()) as page:
         log_in(page, stack, seen)
         trigger(page, seen)
-        wait_for(lambda: len(stack.runs()) == 2, 120, "the run that the page started")
-        (run_id,) = set(stack.runs()) - {scheduled}
+        wait_for(lambda: bool(by_hand(stack)), 300, "the run that the page started")
+        (run_id,) = by_hand(stack)
         make_late(stack, run_id)
         assert stack.finish(run_id) == "success"
         page.open(f"{stack.airflow}{RUN}/runs/{run_id}")
@@ -186,8 +185,10 @@ def test_a_worker_killed_in_the_middle_of_a_load_does_nothing_twice(stack: Stack
     stack.compose("exec", "-T", *crawl, timeout=900)
     before = stack.number("SELECT count(*) FROM movies")
     with stack.holding(LAST_PARTITION):
-        run_id = stack.trigger()
+        stack.trigger()
         in_the_middle(stack, before, "the worker's load")
+        # Twice a day it is not the run asked for, but a scheduled one before it.
+        (run_id,) = (name for name, state in stack.runs().items() if state == "running")
         assert stack.tasks(run_id)["warehouse"]["state"] == "running"
         stack.compose("kill", "--signal", "KILL", "airflow-worker")
     stack.compose("start", "airflow-worker")
@@ -285,6 +286,10 @@ def trigger(page: Browser, seen: Path) -> None:
     page.find(f"{dialog}//*[contains(., 'pages')]")
     page.screenshot(seen / "trigger.png")
     page.click(f"({dialog}//button[normalize-space(.)='Trigger'])[last()]")
+
+
+def by_hand(stack: Stack) -> list[str]:
+    return [run_id for run_id in stack.runs() if run_id.startswith("manual__")]
 
 
 def make_late(stack: Stack, run_id: str) -> None:
