@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from stack import PROJECT, ROOT, Stack, free_port, wait_for
+
 from webdriver import Browser, browser
 
 pytestmark = pytest.mark.timeout(1800)
