@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from datetime import date
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def _produce(verbs: Any) -> None:
     parser.add_argument(
         "--pages", type=_positive, default=500, help="pages of the popular list, 20 films each (500 at most)"
     )
-    parser.add_argument("--since", type=date.fromisoformat, metavar="YYYY-MM-DD", help="first day for --changes")
+    parser.add_argument("--since", type=_day, metavar="YYYY-MM-DD", help="first day for --changes")
     _run_options(parser)
 
 
@@ -229,22 +230,38 @@ def _sample_api(verbs: Any) -> None:
 
     parser = _verb(verbs, "sample-api", "Serve TMDB's API over a file of films, with faults on demand", handle)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8000, help="port to listen on; 0 takes a free one")
+    parser.add_argument("--port", type=_port, default=8000, help="port to listen on; 0 takes a free one")
     parser.add_argument(
         "--data", type=Path, help="films to serve (JSON lines, may be gzip); default: the packaged sample"
     )
-    parser.add_argument("--latency-ms", type=float, default=0.0, help="wait before each answer")
-    parser.add_argument("--error-rate", type=float, default=0.0, help="share of answers that are a 5xx")
-    parser.add_argument("--cut-rate", type=float, default=0.0, help="share of bodies that break off")
-    parser.add_argument("--rate-limit", type=int, default=0, help="requests a second before 429; 0 has no limit")
+    parser.add_argument("--latency-ms", type=_not_negative, default=0.0, help="wait before each answer")
+    parser.add_argument("--error-rate", type=_share, default=0.0, help="share of answers that are a 5xx")
+    parser.add_argument("--cut-rate", type=_share, default=0.0, help="share of bodies that break off")
+    parser.add_argument("--rate-limit", type=_whole, default=0, help="requests a second before 429; 0 has no limit")
     parser.add_argument("--no-export", action="store_true", help="answer 404 for today's id export")
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: a whole number from 1 is required")
-    return number
+def _checked(convert: Callable[[str], Any], allowed: str, holds: Callable[[Any], bool] = lambda _: True) -> Any:
+    """Return an argument's type that says what it received and what is allowed."""
+
+    def check(text: str) -> Any:
+        try:
+            value = convert(text)
+        except ValueError:
+            value = None
+        if value is None or not holds(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {allowed}")
+        return value
+
+    return check
+
+
+_positive = _checked(int, "a whole number from 1", lambda number: number >= 1)
+_whole = _checked(int, "a whole number from 0", lambda number: number >= 0)
+_port = _checked(int, "a port: 0 to 65535, where 0 takes a free one", range(65536).__contains__)
+_share = _checked(float, "a share from 0 to 1", lambda number: 0 <= number <= 1)
+_not_negative = _checked(float, "a number from 0", lambda number: 0 <= number < inf)
+_day = _checked(date.fromisoformat, "a day such as 2026-01-31")
 
 
 def _settings_help() -> str:
