@@ -10,6 +10,7 @@ from movie_pipeline import logs
 from movie_pipeline.messages import OffsetRange
 from movie_pipeline.settings import Settings
 from movie_pipeline.wiring import parts
+from movie_pipeline.wiring.ranges import send_dead_letters
 
 if TYPE_CHECKING:
     from movie_pipeline.adapters.bulk import Encoded
@@ -29,7 +30,6 @@ def load_empty_database(settings: Settings, run_id: str, *, batch: int = BATCH) 
     # Imported before the fork, so that the children need not import them.
     from movie_pipeline.adapters.bulk import Target, load_empty
     from movie_pipeline.adapters.crew import Crew
-    from movie_pipeline.wiring.consume import send_dead_letters
 
     topic = settings.kafka_topic
     with closing(parts.reader(settings)) as reader:

@@ -2,26 +2,22 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from movie_pipeline import logs, messages
+from movie_pipeline import logs
 from movie_pipeline import settings as settings_module
 from movie_pipeline.errors import ConfigurationError
-from movie_pipeline.messages import OffsetRange
 from movie_pipeline.settings import EngineKind, Settings
 from movie_pipeline.wiring import parts
+from movie_pipeline.wiring.ranges import RangeWorker, run_range
 
 if TYPE_CHECKING:
     from movie_pipeline.adapters.dask import FallbackEngine
     from movie_pipeline.jobs.consumer import Consumer
-    from movie_pipeline.jobs.ranges import RangeResult
     from movie_pipeline.ports import Engine
-    from movie_pipeline.transform.batch import DeadLetter
-
-log = logs.get(__name__)
 
 TRANSACTIONS_A_RANGE = 10
 OUTAGE_SECONDS = 300.0
@@ -56,7 +52,7 @@ def consume(settings: Settings, *, follow: bool = False, reset: bool = False, bu
 @contextmanager
 def driver(settings: Settings, run_id: str, *, follow: bool = False) -> Iterator["Consumer"]:
     """Give a consumer with its parts, and let go of them afterwards."""
-    from movie_pipeline.adapters.kafka import GroupMember
+    from movie_pipeline.adapters.membership import GroupMember
     from movie_pipeline.adapters.offsets import PostgresOffsets
     from movie_pipeline.adapters.progress import progress
     from movie_pipeline.adapters.schema import require_current
@@ -113,69 +109,6 @@ def engine_of(settings: Settings, run_id: str) -> "FallbackEngine":
     worker = RangeWorker(settings, run_id)
     inline = dask.InlineEngine(worker.run, worker.close)
     return dask.FallbackEngine(choices[settings.dask_engine], inline, inline_below=settings.inline_below)
-
-
-class RangeWorker:
-    """The parts of a range task, opened when the first range comes and kept for the next ones."""
-
-    def __init__(self, settings: Settings, run_id: str) -> None:
-        self._settings, self._run_id = settings, run_id
-        self._parts: tuple[Any, Any] | None = None
-
-    def run(self, offsets: OffsetRange) -> "RangeResult":
-        """Load one offset range; after a failure the next range starts with new connections."""
-        from movie_pipeline.jobs.ranges import ingest_range
-
-        reader, loader = self._opened()
-        try:
-            return ingest_range(offsets, reader=reader, warehouse=loader, load_size=self._settings.load_size)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Let go of the connections; the next range opens new ones."""
-        opened, self._parts = self._parts, None
-        for part in opened or ():
-            part.close()
-
-    def _opened(self) -> tuple[Any, Any]:
-        from movie_pipeline.adapters.loader import Loader
-
-        if self._parts is None:
-            loader = Loader(
-                self._settings.database_dsn(),
-                run_id=self._run_id,
-                send_dead_letters=partial(send_dead_letters, self._settings),
-            )
-            self._parts = (parts.reader(self._settings), loader)
-        return self._parts
-
-
-def run_range(run_id: str, offsets: OffsetRange) -> "RangeResult":
-    """Load one offset range in a Dask worker, by the settings in the worker's own environment."""
-    return _range_worker(run_id).run(offsets)
-
-
-@lru_cache(maxsize=1)
-def _range_worker(run_id: str) -> RangeWorker:
-    settings = settings_module.load()
-    logs.configure(settings)
-    return RangeWorker(settings, run_id)
-
-
-def send_dead_letters(settings: Settings, letters: "Sequence[DeadLetter]") -> None:
-    """Publish records to the dead-letter topic and wait for the acknowledgement: the offset moves only after it."""
-    publisher = parts.publisher(settings)
-    try:
-        for letter in letters:
-            record = letter.record
-            headers = messages.dead_letter_headers(record, letter.error_class, letter.error)
-            publisher.publish(settings.kafka_dlq_topic, record.key, record.value, headers)
-            log.warning("dead letter", partition=record.partition, offset=record.offset, reason=letter.error)
-        publisher.flush()
-    finally:
-        publisher.close()
 
 
 class _WholeTopic:
