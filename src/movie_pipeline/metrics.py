@@ -23,3 +23,16 @@ def count_loaded(counts: Mapping[str, int]) -> None:
         if counts.get(change):
             FILMS_LOADED.labels(change=change).inc(counts[change])
     DEAD_LETTERS.inc(counts.get("dead", 0))
+
+
+def report_lag(lags: Mapping[int, int]) -> None:
+    """Set the lag of this driver's partitions; those that are another's now are no longer reported by this one."""
+    for partition in _reported - lags.keys():
+        LAG.remove(str(partition))
+    for partition, lag in lags.items():
+        LAG.labels(partition=str(partition)).set(lag)
+    _reported.clear()
+    _reported.update(lags)
+
+
+_reported: set[int] = set()

@@ -12,7 +12,7 @@ class Topic:
     """One partition with ten records, none of them loaded; reader, offsets, batches and membership at once."""
 
     def __init__(self):
-        self.position = 0
+        self.position, self.mine = 0, [0]
 
     def bounds(self, topic):
         return {0: (0, 10)}
@@ -29,8 +29,14 @@ class Topic:
     def close_batch(self, counts):
         """Nothing is analysed."""
 
-    def finish(self):
+    def tend(self):
+        """Nothing waits."""
+
+    def finish(self, seconds=None):
         """Nothing was begun."""
+
+    def assigned(self):
+        return self.mine
 
 
 class Workers:
@@ -67,3 +73,25 @@ def test_the_driver_counts_what_its_workers_loaded():
     consumer.run_until_end()
     after = (_sample("movie_pipeline_films_loaded_total", change="new"), _sample("movie_pipeline_dead_letters_total"))
     assert after == (before[0] + 7, before[1] + 3)
+
+
+def test_the_lag_of_a_partition_that_another_driver_took_over_is_no_longer_reported():
+    topic = Topic()
+    consumer = Consumer(
+        Plan("films", 100, 30, 4),
+        reader=topic,
+        offsets=topic,
+        engine=Workers(topic, {}),
+        batches=topic,
+        membership=topic,
+    )
+    seen = []
+
+    def stopping():
+        seen.append(REGISTRY.get_sample_value("movie_pipeline_lag_messages", {"partition": "0"}))
+        topic.mine = [0] if topic.position < 4 else []
+        return len(seen) > 30 or (topic.mine == [] and seen[-1] is None)
+
+    consumer.follow(stopping)
+    assert 10 in seen
+    assert seen[-1] is None

@@ -161,10 +161,22 @@ def sleep(seconds, _number, _counts):
     time.sleep(seconds)
 
 
-@pytest.mark.parametrize(("seconds", "limit", "done"), [(0, None, [1]), (0, 60, [1]), (600, 0.2, [])])
+@pytest.mark.parametrize(("seconds", "limit", "done"), [(0, None, [1]), (0, 250, [1]), (600, 0.2, [])])
 def test_a_stop_waits_for_an_analysis_only_so_long(seconds, limit, done):
     numbers = Numbers()
     background = BackgroundAnalysis(numbers, run_id="r", analyse=partial(sleep, seconds))
     background.close_batch({"new": 1})
     background.finish(limit)
     assert numbers.done == done
+
+
+def test_what_closed_during_an_analysis_is_analysed_after_it_though_no_other_batch_closes():
+    numbers = Numbers()
+    background = BackgroundAnalysis(numbers, run_id="r", analyse=partial(sleep, 0.2))
+    for count in (1, 2, 3):
+        background.close_batch({"new": count})
+    deadline = time.monotonic() + 250
+    while numbers.done != [1, 2, 3]:
+        assert time.monotonic() < deadline
+        background.tend()
+        time.sleep(0.02)

@@ -47,7 +47,15 @@ class BackgroundAnalysis:
         log.info("batch closed", batch=number, **counts)
         if self._analyse is not None:
             self._waiting.append((number, dict(counts)))
-            self._start_if_free()
+            self.tend()
+
+    def tend(self) -> None:
+        """Take the result of an analysis that has ended, and begin the one of the batches that closed meanwhile."""
+        if self._running and not self._running[0].is_alive():
+            self._end(*self._running)
+            self._running = None
+        if self._waiting and not self._running:
+            self._start()
 
     def finish(self, seconds: float | None = None) -> None:
         """Wait until all batches are analysed; after so many seconds the analysis at hand is ended, none begins."""
@@ -63,16 +71,9 @@ class BackgroundAnalysis:
                     process.join()
                     self._running, self._waiting = None, []
                     return
-            self._start_if_free()
+            self.tend()
 
-    def _start_if_free(self) -> None:
-        if self._running and self._running[0].is_alive():
-            return
-        if self._running:
-            self._end(*self._running)
-            self._running = None
-        if not self._waiting:
-            return
+    def _start(self) -> None:
         numbers = [number for number, _ in self._waiting]
         counts: Counter[str] = Counter()
         for _, found in self._waiting:

@@ -49,6 +49,9 @@ class Batches(Protocol):
     def close_batch(self, counts: Mapping[str, int]) -> None:
         """Number a batch and see to its analysis, without waiting for it."""
 
+    def tend(self) -> None:
+        """Begin the analysis of what closed while another batch was analysed, if that one has ended."""
+
     def finish(self, seconds: float | None = None) -> None:
         """Wait until every closed batch is analysed, or end the analysis after so many seconds."""
 
@@ -110,7 +113,7 @@ class Consumer:
         """
         ends = self._patiently(self._ends)
         progress = None
-        while ranges := self._patiently(partial(self._ranges, sorted(ends), ends)):
+        while ranges := self._patiently(partial(self._ranges_until, ends)):
             waiting = _messages(ranges)
             progress = progress or (self._progress("messages", waiting) if self._progress else None)
             self._patiently(partial(self._compute, ranges, progress))
@@ -142,27 +145,31 @@ class Consumer:
             _pause(IDLE_SECONDS, stopping)
         if self._batch and time.monotonic() - self._batch_began >= self._plan.batch_seconds:
             self._patiently(self._close_batch, stopping)
+        self._patiently(self._batches.tend, stopping)
 
     def _assigned_ranges(self) -> list[OffsetRange]:
         mine = self._membership.assigned()
-        ends = self._ends()
-        ranges = self._ranges(mine, ends)
+        bounds = self._reader.bounds(self._plan.topic)
+        ranges = self._ranges(bounds, mine, {})
         self.ready = True
-        for item in ranges:
-            metrics.LAG.labels(partition=str(item.partition)).set(ends[item.partition] - item.start)
-        for part in set(mine) - {item.partition for item in ranges}:
-            metrics.LAG.labels(partition=str(part)).set(0)
+        metrics.report_lag(
+            dict.fromkeys(mine, 0) | {item.partition: bounds[item.partition][1] - item.start for item in ranges}
+        )
         return ranges
 
     def _ends(self) -> dict[int, int]:
         return {part: end for part, (_, end) in self._reader.bounds(self._plan.topic).items()}
 
-    def _ranges(self, partitions: Iterable[int], ends: Mapping[int, int]) -> list[OffsetRange]:
-        """Return the next range of each partition that has something waiting."""
+    def _ranges_until(self, ends: Mapping[int, int]) -> list[OffsetRange]:
+        return self._ranges(self._reader.bounds(self._plan.topic), sorted(ends), ends)
+
+    def _ranges(
+        self, bounds: Mapping[int, tuple[int, int]], partitions: Iterable[int], ends: Mapping[int, int]
+    ) -> list[OffsetRange]:
+        """Return the next range of each partition that has something waiting, up to `ends` where given."""
         topic = self._plan.topic
         stored = self._offsets.positions(topic)
-        bounds = self._reader.bounds(topic)
-        topic_id = self._reader.topic_id(topic) if set(bounds) - set(stored) or stored else None
+        topic_id = self._reader.topic_id(topic)
         ranges = []
         for partition in partitions:
             if partition not in bounds:
@@ -172,7 +179,7 @@ class Consumer:
                 self._offsets.begin(topic, partition, first, topic_id)
             position, known_id = stored.get(partition, (first, topic_id))
             _require_same_topic(topic, partition, position, (first, end), (known_id, topic_id))
-            until = min(ends[partition], position + self._plan.range_size)
+            until = min(ends.get(partition, end), position + self._plan.range_size)
             if position < until:
                 ranges.append(OffsetRange(topic, partition, position, until))
         return ranges
