@@ -15,12 +15,12 @@ from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import IO, Any
-from urllib.parse import quote, quote_plus, unquote, urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
-import certifi
 import orjson
-import urllib3
+import requests
+from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 
 from movie_pipeline import __version__, logs, metrics
 from movie_pipeline.adapters.rate import Limiter
@@ -42,8 +42,6 @@ EXPORT_ATTEMPTS = 3
 FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.5, 30.0
 EXAMPLE_URL = "https://api.themoviedb.org/3"
 MOST_CONNECTIONS = 64
-REDIRECTS = urllib3.Retry(connect=0, read=0, redirect=3)
-"""For exports: they need no token, so they may lie elsewhere."""
 SAMPLE_SERVER = "movie-pipeline-sample-api"
 OVER_LIMIT, NOT_FOUND = 25, frozenset({6, 34})
 """TMDB's own codes: over the request limit; no such resource."""
@@ -88,18 +86,15 @@ class TmdbSource:
             raise ConfigurationError(f"TMDB_API_URL={api_url!r}: an address is required, e.g. {EXAMPLE_URL}")
         self._api_url, self._export_url = api_url.rstrip("/"), export_url.rstrip("/")
         self._limiter, self._language, self._region = limiter, language, region
-        self._headers = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-            "User-Agent": f"movie-pipeline/{__version__}",
-            **({"Authorization": f"Bearer {token}"} if token else {}),
-        }
+        headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self._query = {} if token else {"api_key": key or ""}
         self._setting = "TMDB_API_TOKEN" if token else "TMDB_API_KEY"
         self._secrets = sorted(_spellings(token) | _spellings(key), key=len, reverse=True)
         self._timeout, self._attempts, self._retry_seconds = timeout_seconds, attempts, retry_seconds
         self._clock, self._sleep = clock, sleep
-        self._connections = _connections(api_url)
+        self._session = _session(api_url)
+        # Copied for each request: preparing one anew would take a quarter of its cost.
+        self._request = self._session.prepare_request(requests.Request("GET", self._api_url, headers=headers))
         self._server = ""
 
     def check(self) -> None:
@@ -159,7 +154,7 @@ class TmdbSource:
     def close(self) -> None:
         """Close the connections and the limiter."""
         self._limiter.close()
-        self._connections.clear()
+        self._session.close()
 
     def _window(self, since: date, until: date) -> Iterator[int]:
         page, pages = 1, 1
@@ -197,21 +192,21 @@ class TmdbSource:
 
     def _once(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         address = f"{self._api_url}{path}?{urlencode({**query, **self._query})}"
+        request = self._request.copy()
+        request.url = address
         try:
-            answer = self._connections.urlopen(
-                "GET", address, headers=self._headers, timeout=self._timeout, redirect=False, retries=False
-            )
-        except urllib3.exceptions.HTTPError as error:
+            answer = self._session.send(request, timeout=self._timeout, allow_redirects=False)
+        except requests.RequestException as error:
             metrics.REQUESTS.labels("none").inc()
             raise _TryAgainError(f"{type(error).__name__}: {self._masked(error)}") from None
-        metrics.REQUESTS.labels(str(answer.status)).inc()
+        metrics.REQUESTS.labels(str(answer.status_code)).inc()
         self._server = answer.headers.get("Server", "")
         return self._read(path, answer)
 
-    def _read(self, path: str, answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
-        status = answer.status
+    def _read(self, path: str, answer: requests.Response) -> dict[str, Any]:
+        status = answer.status_code
         try:
-            body = orjson.loads(answer.data)
+            body = orjson.loads(answer.content)
         except orjson.JSONDecodeError:
             body = None
         told = body if isinstance(body, dict) else {}
@@ -225,8 +220,8 @@ class TmdbSource:
             raise InvalidKeyError(f"TMDB refuses {self._setting} ({said}); set a valid one")
         if status == HTTPStatus.NOT_FOUND and code in NOT_FOUND:
             raise self._not_found(path, said)
-        if target := answer.get_redirect_location():
-            host = urlsplit(target).netloc
+        if answer.is_redirect:
+            host = urlsplit(answer.headers["Location"]).netloc
             raise _TryAgainError(f"redirected to {host or 'another path'}, which is not followed; check TMDB_API_URL")
         if code and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
             raise SourceUnavailableError(f"TMDB refuses {path} ({said})")
@@ -248,7 +243,7 @@ class TmdbSource:
             file.truncate()
             try:
                 found = _download(f"{self._export_url}/{name}", file, self._timeout)
-            except (_TryAgainError, urllib3.exceptions.HTTPError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+            except (requests.RequestException, EOFError, gzip.BadGzipFile, zlib.error) as error:
                 log.warning("daily export damaged or cut", file=name, attempt=attempt, reason=type(error).__name__)
                 self._sleep(_backoff_seconds(attempt))
             else:
@@ -261,30 +256,26 @@ def _spellings(secret: str | None) -> set[str]:
     return {secret, quote(secret, safe=""), quote_plus(secret)} if secret else set()
 
 
-def _connections(url: str) -> urllib3.PoolManager:
-    """Return connections to the host of this address, through the proxy that the environment names.
+def _session(url: str) -> requests.Session:
+    """Return a session for one host that reads the environment once, not at each request, and never a netrc file.
 
-    There are as many as requests at once: TMDB allows twenty.
+    It has as many connections as there are requests at once: TMDB allows twenty.
     """
-    place = urlsplit(url)
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where()
-    proxy = None if proxy_bypass(place.hostname or "") else getproxies().get(place.scheme)
-    if not proxy:
-        return urllib3.PoolManager(maxsize=MOST_CONNECTIONS, ca_certs=bundle)
-    given = urlsplit(proxy)
-    secret = f"{unquote(given.username)}:{unquote(given.password or '')}" if given.username else None
-    headers = urllib3.make_headers(proxy_basic_auth=secret)
-    return urllib3.ProxyManager(proxy, maxsize=MOST_CONNECTIONS, ca_certs=bundle, proxy_headers=headers)
+    session = requests.Session()
+    session.headers["User-Agent"] = f"movie-pipeline/{__version__}"
+    session.proxies = get_environ_proxies(url)
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    session.trust_env = False
+    session.mount(url, HTTPAdapter(pool_connections=1, pool_maxsize=MOST_CONNECTIONS))
+    return session
 
 
 def _download(url: str, file: IO[bytes], timeout_seconds: float) -> bool:
-    with _connections(url) as connections:
-        answer = connections.request("GET", url, preload_content=False, timeout=timeout_seconds, retries=REDIRECTS)
-        if answer.status in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
+    with _session(url) as session, session.get(url, stream=True, timeout=timeout_seconds) as answer:
+        if answer.status_code in {HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN}:
             return False
-        if answer.status != HTTPStatus.OK:
-            raise _TryAgainError(f"HTTP {answer.status}")
-        for chunk in answer.stream(1 << 16, decode_content=False):
+        answer.raise_for_status()
+        for chunk in answer.raw.stream(1 << 16, decode_content=False):
             file.write(chunk)
     file.seek(0)
     with gzip.open(file) as unpacked:
