@@ -170,12 +170,12 @@ class KubernetesEngine(DaskEngine):
     _numbers = count(1)
 
     def __init__(self, task: RangeTask, options: KubernetesSettings) -> None:
-        from dask_kubernetes.operator import KubeCluster  # noqa: PLC0415 - two seconds that only Kubernetes needs
+        from movie_pipeline.adapters.kubecluster import ActedOnCluster  # noqa: PLC0415 - two seconds to import
 
         self._sizing = Sizing(options)
         spec = cluster_spec(options, next(self._numbers))
         try:
-            cluster = KubeCluster(
+            cluster = ActedOnCluster(
                 custom_cluster_spec=spec,
                 namespace=spec["metadata"].get("namespace"),
                 shutdown_on_close=True,
