@@ -1,5 +1,6 @@
 """Which engine computes ranges, what a KubeCluster is called, and how long a stop waits for an analysis."""
 
+import inspect
 import time
 from functools import partial
 
@@ -180,3 +181,13 @@ def test_what_closed_during_an_analysis_is_analysed_after_it_though_no_other_bat
         assert time.monotonic() < deadline
         background.tend()
         time.sleep(0.02)
+
+
+def test_the_library_still_waits_where_its_wait_is_replaced():
+    from dask_kubernetes.operator import KubeCluster
+
+    from movie_pipeline.adapters.kubecluster import ActedOnCluster
+
+    assert inspect.iscoroutinefunction(KubeCluster._wait_for_controller)
+    assert "_wait_for_controller" in inspect.getsource(KubeCluster._create_cluster)
+    assert ActedOnCluster._wait_for_controller is not KubeCluster._wait_for_controller
