@@ -132,6 +132,6 @@ def test_the_build_context_is_what_images_are_made_of(images: dict[str, str], tm
         "./README.md",
         "./dags/tmdb_pipeline.py",
         "./pyproject.toml",
-        *(f"./requirements/{name}.txt" for name in ("build", "consumer", "producer")),
+        *(f"./requirements/{name}.txt" for name in ("build", "consumer", "installer", "producer")),
     }
     assert not [path for path in sent if "__pycache__" in path]
