@@ -1,5 +1,6 @@
 """The consumer group as a way to share partitions: nothing is fetched by it, and its offsets decide nothing."""
 
+import time
 from collections.abc import Mapping
 
 from kafka import KafkaConsumer, TopicPartition
@@ -10,6 +11,9 @@ from movie_pipeline import logs
 from movie_pipeline.adapters.kafka import POLL_MILLISECONDS, KafkaAddress, translated
 
 log = logs.get(__name__)
+
+JOIN_SECONDS = 5.0
+"""A join lasts until every member has come, which a member with a range at hand may do later: then the next call."""
 
 
 class GroupMember:
@@ -37,8 +41,8 @@ class GroupMember:
     def assigned(self) -> list[int]:
         """Return the partitions that are this member's now; takes part in a rebalance when there is one."""
         with translated(self._address):
-            self._consumer.poll(POLL_MILLISECONDS // 5, max_records=1, update_offsets=False)
-            self._keep_joining()
+            self._poll()
+            self._end_joining()
             parts = self._consumer.assignment()
             self._consumer.pause(*parts)
         return sorted(part.partition for part in parts)
@@ -58,12 +62,19 @@ class GroupMember:
         """Leave the group, so that the others take over at once."""
         self._consumer.close(autocommit=False)
 
-    def _keep_joining(self) -> None:
-        """Have the next poll go on with a join that this one began and did not end.
+    def _poll(self) -> None:
+        self._consumer.poll(POLL_MILLISECONDS // 5, max_records=1, update_offsets=False)
 
-        kafka-python 3.0 forgets such a join when new metadata was its cause: the group gave this member partitions,
-        the member never takes them, sends no heartbeats any more, and nobody else has them.
+    def _end_joining(self) -> None:
+        """Poll on without a pause while a join is under way, for JOIN_SECONDS at most.
+
+        kafka-python 3.0 loses a join that no poll is waiting for. One that ends between two polls is thrown away and
+        begun anew, which sets every member joining again: members that pause between polls can go on like that for
+        minutes. One that new metadata caused is forgotten altogether, unless it is asked for again: the group gave
+        this member partitions, the member never takes them, sends no heartbeats any more, and nobody else has them.
         """
         coordinator = self._consumer._coordinator  # noqa: SLF001 - it has no public way to say so
-        if coordinator._join_task is not None:  # noqa: SLF001
+        until = time.monotonic() + JOIN_SECONDS
+        while coordinator._join_task is not None and time.monotonic() < until:  # noqa: SLF001
             coordinator.request_rejoin()
+            self._poll()
