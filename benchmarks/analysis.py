@@ -1,6 +1,6 @@
 """Time the analysis of a batch: aggregates, model, charts and report of a database of so many films.
 
-    python benchmarks/analysis.py [--films 1000000] [--dsn postgresql://…]
+    python -m benchmarks.analysis [--films 1000000] [--dsn postgresql://…]
 
 Without --films the packaged sample is loaded; with it the database is filled by SQL with made-up films that have the
 shape of real ones (2.5 genres, 1.25 directors, 3 companies, 5 cast members). Prints `name value unit` lines: wall and
@@ -12,7 +12,6 @@ CPU seconds, the peak memory of the analysing process and of the database's proc
 import argparse
 import multiprocessing
 import resource
-import sys
 import tempfile
 import threading
 import time
@@ -70,10 +69,10 @@ def fill(dsn: str, films: int) -> None:
 
 
 def load_sample(dsn: str) -> None:
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from analysed import load, sample
+    from benchmarks import films
+    from benchmarks.load import ordinary
 
-    load(dsn, sample())
+    ordinary(dsn, films.sample())
 
 
 def analyse(dsn: str, folder: str, results: "multiprocessing.Queue[dict[str, float]]") -> None:

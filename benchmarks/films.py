@@ -13,6 +13,7 @@ import numpy as np
 
 from movie_pipeline import messages
 from movie_pipeline.messages import Record
+from movie_pipeline.sample_api.catalogue import packaged
 
 GENRES = (
     "Action", "Adventure", "Animation", "Comedy", "Crime", "Documentary", "Drama", "Family", "Fantasy", "History",
@@ -52,6 +53,16 @@ def messages_of(films: int, *, seed: int = 7) -> Iterator[dict[str, Any]]:
     for start in range(0, films, PIECE):
         piece = _Piece(start, seed)
         yield from (piece.message(index) for index in range(min(PIECE, films - start)))
+
+
+def sample() -> list[Record]:
+    """Return the packaged sample of real films as records of one partition."""
+    stamp = int(FETCHED_AT.timestamp() * 1000)
+    found = []
+    for movie_id in (catalogue := packaged()).ids:
+        message = messages.build(catalogue.film(movie_id) or {}, fetched_at=messages.SAMPLE_FETCHED_AT)
+        found.append(Record("films", 0, len(found), stamp, messages.key_of(movie_id), messages.encode(message)))
+    return found
 
 
 class _Piece:

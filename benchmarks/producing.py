@@ -62,8 +62,9 @@ def parts(folder: Path) -> Iterator[Parts]:
     with EmbeddedKafka(folder / "kafka") as kafka, EmbeddedPostgres(folder / "postgres") as postgres:
         migrate(postgres.dsn)
         for child in psutil.Process().children(recursive=True):
-            if child.name().startswith("postgres"):
-                put_first(child)
+            with suppress(psutil.NoSuchProcess):
+                if child.name().startswith("postgres"):
+                    put_first(child)
         yield Parts(kafka.bootstrap_servers, postgres.dsn)
 
 

@@ -4,7 +4,9 @@ load.vs_seed_design           each entity looked up by name, ORM add, commit for
 load.vs_executemany           SQLAlchemy Core with ON CONFLICT, executemany, batches of 1,000 films
 load.vs_insertmanyvalues      the same with RETURNING, which SQLAlchemy sends many rows at a time
 load.vs_execute_values        psycopg2's execute_values with ON CONFLICT
-load.vs_dlt                   dlt from the same messages into its own normalized tables, CSV and COPY
+load.vs_dlt                   dlt from the same messages into its own normalized tables, CSV and COPY, "append"
+load.vs_dlt_first             the same over our path for a first load, `consume --bulk`: both into an empty database
+load.vs_dlt_merge             dlt with "merge" on the film's id: what makes its loads repeatable, as ours are
 
 The rivals but dlt get finished rows: only ours decodes, cleans and normalizes within the measured time. Slow ones
 load the first part of the films, which is to their advantage: their tables stay small.
@@ -28,7 +30,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from benchmarks import films
-from benchmarks.load import TOPIC, ordinary
+from benchmarks.load import TOPIC, bulk, ordinary
 from benchmarks.places import databases, show, spent
 from movie_pipeline.adapters import tables
 from movie_pipeline.messages import OffsetRange, Record
@@ -37,7 +39,7 @@ from movie_pipeline.transform.normalize import ENTITIES, LINKS, history, normali
 from movie_pipeline.transform.star import star
 
 BATCH = 1_000
-SHARES = {"seed_design": 100, "executemany": 10, "insertmanyvalues": 2, "execute_values": 1, "dlt": 1}
+SHARES = {"seed_design": 100, "executemany": 10, "insertmanyvalues": 2, "execute_values": 1, "dlt": 1, "dlt_merge": 1}
 """Which part of the films each rival loads: one in so many."""
 SERIAL = ("movie_history", "movie_data_warehouse")
 DLT_SETTINGS = {
@@ -66,17 +68,21 @@ def main() -> None:
         "executemany": partial(rows_by, executemany),
         "insertmanyvalues": partial(rows_by, insertmanyvalues),
         "execute_values": partial(rows_by, values_lists),
-        "dlt": partial(dlt, options.dlt_python),
+        "dlt": partial(dlt, options.dlt_python, "append"),
+        "dlt_merge": partial(dlt, options.dlt_python, "merge"),
     }
-    ratios: dict[str, list[float]] = {name: [] for name in rivals}
+    ratios: dict[str, list[float]] = {name: [] for name in (*rivals, "dlt_first")}
     with databases() as places:
         for _ in range(options.rounds):
             with places.fresh() as dsn:
                 ours = spent(places, partial(ordinary, dsn, records)).wall / len(records)
+            with places.fresh() as dsn:
+                first = spent(places, partial(bulk, dsn, records)).wall / len(records)
             for name, rival in rivals.items():
                 part = records[: max(len(records) // SHARES[name], 50)]
                 with places.fresh() as dsn:
                     ratios[name].append(rival(dsn, part) / len(part) / ours)
+            ratios["dlt_first"].append(ratios["dlt"][-1] * ours / first)
     for name, values in ratios.items():
         show(f"load.vs_{name}", values, "times")
 
@@ -204,13 +210,13 @@ def _add_film(session: Session, row: dict[str, Any], links: Any, names: Any, war
     session.add_all(tables.WarehouseRow(**item) for item in warehouse)
 
 
-def dlt(python: str, dsn: str, records: Sequence[Record]) -> float:
+def dlt(python: str, disposition: str, dsn: str, records: Sequence[Record]) -> float:
     """Return the seconds that dlt says it took, extract to load, from the messages' bytes on."""
     with tempfile.TemporaryDirectory() as name:
         messages = Path(name) / "messages.jsonl"
         messages.write_bytes(b"\n".join(record.value or b"" for record in records))
         environment = {**os.environ, **DLT_SETTINGS, "DLT_DATA_DIR": name, "DSN": dsn}
-        command = [python, "-c", DLT, str(messages), name]
+        command = [python, "-c", DLT, str(messages), name, disposition]
         answer = subprocess.run(command, env=environment, cwd=name, check=True, capture_output=True, text=True).stdout
     return float(answer.split()[-1])
 
@@ -221,7 +227,7 @@ import dlt, orjson
 
 lines = open(sys.argv[1], "rb").read().splitlines()
 
-@dlt.resource(name="films", primary_key="id", write_disposition="append")
+@dlt.resource(name="films", primary_key="id", write_disposition=sys.argv[3])
 def films():
     for start in range(0, len(lines), 2000):
         yield [orjson.loads(line) for line in lines[start:start + 2000]]

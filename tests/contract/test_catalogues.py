@@ -16,7 +16,7 @@ from movie_pipeline.adapters.artifacts import RunStore
 from movie_pipeline.errors import FilmNotFoundError
 from movie_pipeline.jobs import analysis
 from movie_pipeline.levels import POPULARITY, RATING
-from movie_pipeline.report import page
+from movie_pipeline.report import charts, page
 from movie_pipeline.report.page import RunFacts
 from movie_pipeline.settings import Language
 from movie_pipeline.texts import Texts
@@ -177,17 +177,17 @@ def assert_shown(shown: list[list[Any]], wanted: Sequence[Sequence[Any]]) -> Non
 
 def test_charts_draw_what_was_computed_independently(published: Published, expected: Independent) -> None:
     top = expected.top_films(analysis.TOP_FILMS)
-    assert published.bars(analysis.TOP) == pytest.approx([popularity for _, popularity, *_ in top])
+    assert published.bars(charts.TOP) == pytest.approx([popularity for _, popularity, *_ in top])
     large_first = sorted(expected.genres(), key=lambda row: row[1] < 30)
-    assert published.bars(analysis.GENRES) == pytest.approx([row[1] for row in large_first])
-    assert published.dots(analysis.GENRES) == pytest.approx([row[3] for row in large_first], nan_ok=True)
+    assert published.bars(charts.GENRES) == pytest.approx([row[1] for row in large_first])
+    assert published.dots(charts.GENRES) == pytest.approx([row[3] for row in large_first], nan_ok=True)
     rated = sorted((row for row in expected.genres() if row[6]), key=lambda row: (row[6] < 30, -row[7], row[0]))
-    assert published.dots(analysis.RATINGS) == pytest.approx([row[7] for row in rated])
+    assert published.dots(charts.RATINGS) == pytest.approx([row[7] for row in rated])
     levels = expected.levels()
     decades = [row for row in expected.decades() if row[2] or row[4]]
     profits = [row for row in decades if row[6]][-8:]
     if levels:
-        assert published.bars(analysis.WAREHOUSE) == pytest.approx([
+        assert published.bars(charts.WAREHOUSE) == pytest.approx([
             *(sum(n for (level, _), n in levels.items() if level == name) for name in (*POPULARITY.labels, None)),
             *(sum(n for (_, level), n in levels.items() if level == name) for name in (*RATING.labels, None)),
             *(profitable / rois for *_, rois, _, profitable in profits),

@@ -129,6 +129,8 @@ class _Load:
     def run(self, batches: Iterable[Encoded]) -> Counter[str]:
         self._claim()
         removed = indexes.remove(self._cursor, TABLES)
+        # They are empty; said by this transaction, it lets COPY write rows that nobody need look at again (FREEZE).
+        self._cursor.execute(f"TRUNCATE {', '.join(TABLES)}")
         for batch in batches:
             self._take(batch)
             if self._waiting_bytes > WAITING_BYTES:
@@ -177,7 +179,7 @@ class _Load:
         if known:
             batch = self._again(batch.offsets, known)
         for table, rows in batch.rows:
-            copy(self._cursor, table, rows)
+            copy(self._cursor, table, rows, "FREEZE")
         buried = self._seen.among(np.fromiter(gone, np.int64, len(gone)))
         # A film that was never seen leaves nothing to mark, as in the ordinary path.
         self._counts += Counter({"new": len(batch.films), "older": len(gone) - len(buried)})
@@ -258,6 +260,8 @@ FROM pg_class WHERE oid = ANY(%s::regclass[])
 TUNING = """
 SET LOCAL maintenance_work_mem = '256MB';
 SET LOCAL work_mem = '64MB';
+-- Indexes of small tables too are built by several processes: the session's own core is not the only one then.
+SET LOCAL min_parallel_table_scan_size = '1MB';
 """
 
 # A small sample, for whoever asks first: the server takes a full one by itself within a minute of the commit, and

@@ -36,10 +36,13 @@ def encode(frame: pd.DataFrame) -> Rows:
     return Rows(tuple(frame.columns), sink.getvalue(), len(frame))
 
 
-def copy(cursor: Any, target: str, rows: Rows) -> int:
-    """COPY encoded rows into a table; return their number."""
+def copy(cursor: Any, target: str, rows: Rows, options: str = "") -> int:
+    """COPY encoded rows into a table; return their number.
+
+    `options` are COPY's own beside the format; FREEZE needs a table that this transaction has made or emptied.
+    """
     if rows.number:
-        statement = _copy_statement(target, rows.columns).as_string(cursor)
+        statement = _copy_statement(target, rows.columns, options).as_string(cursor)
         cursor.copy_expert(statement, BytesIO(rows.content), PIECE_BYTES)
     return rows.number
 
@@ -53,7 +56,7 @@ def _with_written_moments(rows: pa.Table) -> pa.Table:
     return rows
 
 
-def _copy_statement(target: str, columns: Sequence[str]) -> sql.Composed:
-    return sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv)").format(
-        sql.Identifier(target), sql.SQL(", ").join(map(sql.Identifier, columns))
+def _copy_statement(target: str, columns: Sequence[str], options: str) -> sql.Composed:
+    return sql.SQL("COPY {} ({}) FROM STDIN WITH (FORMAT csv{})").format(
+        sql.Identifier(target), sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL(options and f", {options}")
     )

@@ -14,13 +14,13 @@ from matplotlib.figure import Figure
 
 from movie_pipeline import __version__, figures, logs, quality
 from movie_pipeline.figures import Style
-from movie_pipeline.levels import POPULARITY, RATING
 from movie_pipeline.model import files as model_files
 from movie_pipeline.model import training
 from movie_pipeline.model.features import FeatureSet
 from movie_pipeline.model.training import NothingToLearnError, Training
 from movie_pipeline.ports import Catalogue, Finding, RunFolders
 from movie_pipeline.report import page, tables
+from movie_pipeline.report.charts import GENRES, IMPORTANCE, RATINGS, TOP, TRENDS, WAREHOUSE, described
 from movie_pipeline.report.highlights import highlights
 from movie_pipeline.report.page import Chart, Content, Picture, RunFacts
 from movie_pipeline.texts import Texts
@@ -32,16 +32,6 @@ TABLE_FILMS = 50
 CHARTS_FOLDER, MODEL_FOLDER, BATCH_FOLDER = "visualizations_v2_", "ml_model_v2_", "batch_"
 LATEST = "latest"
 BATCH_MODEL, RUN_MODEL = "movie_success_model", "model"
-
-TOP, GENRES, RATINGS, WAREHOUSE, IMPORTANCE, TRENDS = (
-    "top_películas_popularidad",
-    "generos_populares",
-    "generos_valoracion",
-    "analisis_warehouse",
-    "feature_importance",
-    "tendencias_popularidad",
-)
-"""The seed's names of the pictures, and one of ours for the trends."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +208,16 @@ class Analyst:
         )
 
     def _chart(self, name: str, pair: tuple[Figure, Figure], numbers: Numbers, model: Model) -> Chart:
-        title, description = _described(name, numbers, model, self.texts)
+        title, description = described(
+            name,
+            films=numbers.films,
+            genres=numbers.genres,
+            levels=numbers.levels,
+            history=numbers.history,
+            importance=model.importance,
+            texts=self.texts,
+            small_group=figures.SMALL_GROUP,
+        )
         wide, narrow = (figures.svg(figure) for figure in pair)
         return Chart(name, title, description, _both(wide), _both(narrow))
 
@@ -336,59 +335,3 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
 def _counts(numbers: Numbers, model: Model) -> dict[str, int]:
     breaches = sum(verdict.breached for verdict in numbers.verdicts)
     return {"films": int(numbers.overview["films"]), "rows": int(model.metrics.get("rows", 0)), "breaches": breaches}
-
-
-def _described(name: str, numbers: Numbers, model: Model, texts: Texts) -> tuple[str, str]:
-    """Return a chart's title and what it says, for those who cannot see it."""
-    titles = {
-        TOP: "top_films",
-        GENRES: "popular_genres",
-        RATINGS: "genre_rating",
-        WAREHOUSE: "warehouse",
-        IMPORTANCE: "importance",
-        TRENDS: "trends",
-    }
-    say = {
-        TOP: lambda: _list(numbers.films.head(3), "title", "popularity", texts),
-        GENRES: lambda: _list(_named(numbers.genres.head(3), texts), "genre", "films", texts),
-        RATINGS: lambda: _list(_named(_well_rated(numbers.genres), texts), "genre", "rating_mean", texts),
-        WAREHOUSE: lambda: "; ".join(
-            f"{texts[title]}: {_levels(numbers.levels, column, labels, texts)}"
-            for title, column, labels in (
-                ("by_popularity", "popularity_level", POPULARITY.labels),
-                ("by_rating", "rating_level", RATING.labels),
-            )
-        ),
-        IMPORTANCE: lambda: _list(
-            model.importance[-1][1]
-            .head(3)
-            .assign(feature=lambda rows: rows["feature"].map(lambda feature: texts[f"feature_{feature}"])),
-            "feature",
-            "importance",
-            texts,
-        ),
-        TRENDS: lambda: ", ".join(dict.fromkeys(numbers.history["title"])),
-    }[name]()
-    return texts[titles[name]], say
-
-
-def _levels(counts: pd.DataFrame, column: str, labels: Sequence[str], texts: Texts) -> str:
-    films = counts.groupby(column)["films"].sum()
-    return ", ".join(f"{texts[label]} ({texts.number(int(films.get(label, 0)))})" for label in labels)
-
-
-def _named(genres: pd.DataFrame, texts: Texts) -> pd.DataFrame:
-    return genres.assign(genre=genres["genre"].map(texts.genre))
-
-
-def _well_rated(genres: pd.DataFrame) -> pd.DataFrame:
-    return genres[genres["rated"] >= figures.SMALL_GROUP].sort_values("rating_mean", ascending=False).head(3)
-
-
-def _list(frame: pd.DataFrame, name: str, value: str, texts: Texts) -> str:
-    first = texts.choose("Primero: ", "First: ")
-    pairs = [
-        f"{label} ({texts.number(number, 0 if float(number).is_integer() else 2)})"
-        for label, number in zip(frame[name], frame[value], strict=True)
-    ]
-    return first + ", ".join(pairs) if pairs else texts["no_data"]

@@ -16,7 +16,7 @@ from movie_pipeline.settings import Settings
 from movie_pipeline.wiring import parts
 
 if TYPE_CHECKING:
-    from movie_pipeline.embedded import EmbeddedKafka, EmbeddedPostgres
+    from movie_pipeline.embedded import EmbeddedKafka, EmbeddedPostgres, EmbeddedSampleApi
     from movie_pipeline.jobs.demo import Ending
 
 TABLES = (
@@ -78,16 +78,16 @@ class _Demo:
         make_folder(self._settings.output_dir)
         make_folder(self._state)
         require_space(self._state, shutil.disk_usage(self._state).free)
-        films = {} if self._is_live() else self._sample()
+        api = None if self._is_live() else self._sample()
         self._kafka = EmbeddedKafka(self._state / "kafka", progress=_bars())
         self._postgres = EmbeddedPostgres(self._state / "postgres")
-        servers = (self._kafka, self._postgres)
+        servers = [server for server in (self._kafka, self._postgres, api) if server]
         for server in servers:
             self._stack.callback(server.stop)
         with ThreadPoolExecutor(len(servers)) as pool:
             for start in [pool.submit(server.start) for server in servers]:
                 start.result()
-        self._settings = self._settings.model_copy(update={**self._found(), **films})
+        self._settings = self._settings.model_copy(update={**self._found(), **(_films_of(api) if api else {})})
         logs.configure(self._settings)
         return 0
 
@@ -108,19 +108,13 @@ class _Demo:
     def _is_live(self) -> bool:
         return self._data is None and bool(self._settings.tmdb_api_token or self._settings.tmdb_api_key)
 
-    def _sample(self) -> dict[str, Any]:
-        from movie_pipeline.sample_api import SampleApi
+    def _sample(self) -> "EmbeddedSampleApi":
+        from movie_pipeline.embedded import EmbeddedSampleApi
+        from movie_pipeline.sample_api import FileCatalogue
 
-        api = self._stack.enter_context(SampleApi(self._data))
-        return {
-            "tmdb_api_url": api.url,
-            "tmdb_export_url": api.export_url,
-            # The limit is TMDB's; films from this machine need none.
-            "tmdb_requests_per_second": SAMPLE_REQUESTS_PER_SECOND,
-            "tmdb_threads": SAMPLE_THREADS,
-            "tmdb_api_token": None,
-            "tmdb_api_key": None,
-        }
+        if self._data:
+            FileCatalogue(self._data)  # what cannot be read is said here, and not by a process that does not start
+        return EmbeddedSampleApi(self._state / "sample-api", self._data)
 
     def _migrate(self) -> int:
         from movie_pipeline.wiring.database import migrate
@@ -165,6 +159,18 @@ class _Demo:
         assert self._kafka
         assert self._postgres
         return Addresses(self._kafka.bootstrap_servers, self._postgres.dsn)
+
+
+def _films_of(api: "EmbeddedSampleApi") -> dict[str, Any]:
+    return {
+        "tmdb_api_url": api.url,
+        "tmdb_export_url": api.export_url,
+        # The limit is TMDB's; films from this machine need none.
+        "tmdb_requests_per_second": SAMPLE_REQUESTS_PER_SECOND,
+        "tmdb_threads": SAMPLE_THREADS,
+        "tmdb_api_token": None,
+        "tmdb_api_key": None,
+    }
 
 
 def _bars() -> Callable[[str, int, int], None]:

@@ -1,0 +1,85 @@
+"""The charts' names, their titles, and what they say for those who cannot see them."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from movie_pipeline.levels import POPULARITY, RATING
+from movie_pipeline.texts import Texts
+
+TOP, GENRES, RATINGS, WAREHOUSE, IMPORTANCE, TRENDS = (
+    "top_películas_popularidad",
+    "generos_populares",
+    "generos_valoracion",
+    "analisis_warehouse",
+    "feature_importance",
+    "tendencias_popularidad",
+)
+"""The seed's names of the pictures, and one of ours for the trends."""
+
+TITLES = {
+    TOP: "top_films",
+    GENRES: "popular_genres",
+    RATINGS: "genre_rating",
+    WAREHOUSE: "warehouse",
+    IMPORTANCE: "importance",
+    TRENDS: "trends",
+}
+
+
+def described(
+    name: str,
+    *,
+    films: pd.DataFrame,
+    genres: pd.DataFrame,
+    levels: pd.DataFrame,
+    history: pd.DataFrame,
+    importance: Sequence[tuple[str, pd.DataFrame]],
+    texts: Texts,
+    small_group: int,
+) -> tuple[str, str]:
+    """Return a chart's title and its description; a genre with fewer than `small_group` films is not called first.
+
+    The frames are the catalogue's, `importance` the importances by feature set; a chart needs only its own.
+    """
+    say: dict[str, Callable[[], str]] = {
+        TOP: lambda: _list(films.head(3), "title", "popularity", texts),
+        GENRES: lambda: _list(_named(genres.head(3), texts), "genre", "films", texts),
+        RATINGS: lambda: _list(_named(_well_rated(genres, small_group), texts), "genre", "rating_mean", texts),
+        WAREHOUSE: lambda: "; ".join(
+            f"{texts[title]}: {_levels(levels, column, labels, texts)}"
+            for title, column, labels in (
+                ("by_popularity", "popularity_level", POPULARITY.labels),
+                ("by_rating", "rating_level", RATING.labels),
+            )
+        ),
+        IMPORTANCE: lambda: _list(_features(importance[-1][1].head(3), texts), "feature", "importance", texts),
+        TRENDS: lambda: ", ".join(dict.fromkeys(history["title"])),
+    }
+    return texts[TITLES[name]], say[name]()
+
+
+def _levels(counts: pd.DataFrame, column: str, labels: Sequence[str], texts: Texts) -> str:
+    films = counts.groupby(column)["films"].sum()
+    return ", ".join(f"{texts[label]} ({texts.number(int(films.get(label, 0)))})" for label in labels)
+
+
+def _named(genres: pd.DataFrame, texts: Texts) -> pd.DataFrame:
+    return genres.assign(genre=genres["genre"].map(texts.genre))
+
+
+def _well_rated(genres: pd.DataFrame, small_group: int) -> pd.DataFrame:
+    return genres[genres["rated"] >= small_group].sort_values("rating_mean", ascending=False).head(3)
+
+
+def _features(importance: pd.DataFrame, texts: Texts) -> pd.DataFrame:
+    return importance.assign(feature=importance["feature"].map(lambda feature: texts[f"feature_{feature}"]))
+
+
+def _list(frame: pd.DataFrame, name: str, value: str, texts: Texts) -> str:
+    first = texts.choose("Primero: ", "First: ")
+    pairs = [
+        f"{label} ({texts.number(number, 0 if float(number).is_integer() else 2)})"
+        for label, number in zip(frame[name], frame[value], strict=True)
+    ]
+    return first + ", ".join(pairs) if pairs else texts["no_data"]
