@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from movie_pipeline.adapters.artifacts import RunStore
 from movie_pipeline.errors import FilmNotFoundError
 from movie_pipeline.jobs import analysis
 from movie_pipeline.levels import POPULARITY, RATING
+from movie_pipeline.model.learning import untrained
 from movie_pipeline.report import charts, page
 from movie_pipeline.report.page import RunFacts
 from movie_pipeline.settings import Language
@@ -28,10 +30,10 @@ class Published:
     """What the charts, the page and the summary of a catalogue show, read back from them."""
 
     def __init__(self, catalogue: Any) -> None:
-        analyst = analysis.Analyst(RunStore(Path()), Texts(Language.SPANISH), 0, lambda: NOW)
+        analyst = analysis.Analyst(RunStore(Path()), Texts(Language.SPANISH), 0, lambda: NOW, ThreadPoolExecutor(1))
         facts = RunFacts("run", "report", "sample", degraded=False, at=NOW, seconds={}, versions={})
-        numbers, model = analysis.gather(catalogue), analysis.Model(None, {"trained": False, "message": "-"})
-        self._drawn = analyst._figures(numbers, model, facts, narrow=False)
+        numbers, model = analysis.gather(catalogue), untrained("-")
+        self._drawn = analyst._figures(numbers, facts)
         self._content = analyst._content(facts, numbers, model, {})
         self.summary = page.summary(self._content, analyst.texts).decode()
         self._html = page.html(self._content, analyst.texts).decode()

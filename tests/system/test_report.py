@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     root = tmp_path_factory.mktemp("report")
     now = datetime(2026, 11, 23, tzinfo=UTC)
     facts = RunFacts("run-1", "report", "sample", degraded=True, at=now, seconds={}, versions=versions())
-    analyst = Analyst(RunStore(root), Texts(request.param), 0, lambda: now)
+    analyst = Analyst(RunStore(root), Texts(request.param), 0, lambda: now, ThreadPoolExecutor(1))
     catalogue = frame_catalogue(sample()[::8])
     model = Path(analyst.train(catalogue).files["model"]).name
     return Path(analyst.report(catalogue, facts, charts_folder=None, model_folder=model).files["report"])

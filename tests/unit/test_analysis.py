@@ -2,6 +2,7 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -27,7 +28,7 @@ NOW = datetime(2026, 11, 23, 12, 30, 15, tzinfo=UTC)
 
 
 def analyst(root: Path, language: Language = Language.SPANISH, keep: int = 2) -> Analyst:
-    return Analyst(RunStore(root), Texts(language), keep, lambda: NOW)
+    return Analyst(RunStore(root), Texts(language), keep, lambda: NOW, ThreadPoolExecutor(1))
 
 
 def facts(**changes: Any) -> RunFacts:

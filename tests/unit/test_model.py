@@ -13,6 +13,7 @@ from movie_pipeline.errors import StateConflictError
 from movie_pipeline.model import features, files, training
 from movie_pipeline.model.features import FEATURE_SETS, FeatureSet
 from movie_pipeline.model.training import NothingToLearnError, Training
+from movie_pipeline.model.versions import versions
 
 STATED_MARGIN = {FeatureSet.SEED: 0.50, FeatureSet.PRE_RELEASE: 0.15}
 """Share by which the held-out error is below the median dummy's, at the lower end of its 95 % interval."""
@@ -192,7 +193,7 @@ def test_a_tampered_model_is_refused() -> None:
 
 
 def test_a_model_of_another_library_version_is_refused() -> None:
-    libraries = {**training.versions(), "scikit-learn": "0.24.2"}
+    libraries = {**versions(), "scikit-learn": "0.24.2"}
     changed = {**dumped(), "model.manifest.json": _manifest(libraries=libraries)}
     with pytest.raises(StateConflictError, match=r"scikit-learn 0\.24\.2"):
         files.load(changed.__getitem__, "model", FeatureSet.SEED)

@@ -1,11 +1,13 @@
-"""Analysis of batches in a process beside the loading, one at a time."""
+"""Analysis of batches in a process beside the loading, one at a time; and a process beside the analysis."""
 
 import multiprocessing
 import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from movie_pipeline import logs, metrics
@@ -24,6 +26,14 @@ class BatchNumbers(Protocol):
 
     def analysed(self, numbers: list[int]) -> None:
         """Record batches as analysed."""
+
+
+@contextmanager
+def beside() -> Iterator[Executor]:
+    """Give an executor with one process, which ends with this one however that ends."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_watch_parent) as pool:
+        yield pool
 
 
 class BackgroundAnalysis:
@@ -105,9 +115,13 @@ class BackgroundAnalysis:
 def _run_nicely(
     niceness: int, analyse: Callable[[int, dict[str, int]], None], number: int, counts: dict[str, int]
 ) -> None:
-    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
+    _watch_parent()
     os.nice(niceness)
     analyse(number, counts)
+
+
+def _watch_parent() -> None:
+    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
 
 
 def _end_with_parent() -> None:

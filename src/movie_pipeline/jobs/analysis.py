@@ -3,24 +3,33 @@
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from movie_pipeline import __version__, figures, logs, quality
 from movie_pipeline.figures import Style
-from movie_pipeline.model import files as model_files
-from movie_pipeline.model import training
-from movie_pipeline.model.features import FeatureSet
-from movie_pipeline.model.training import NothingToLearnError, Training
+from movie_pipeline.model.learning import IMPORTANCE_FILE, MAX_FILMS, Learned, learn, untrained
+from movie_pipeline.model.versions import versions as model_versions
 from movie_pipeline.ports import Catalogue, Finding, RunFolders
 from movie_pipeline.report import page, tables
-from movie_pipeline.report.charts import GENRES, IMPORTANCE, RATINGS, TOP, TRENDS, WAREHOUSE, described
+from movie_pipeline.report.charts import (
+    GENRES,
+    IMPORTANCE,
+    RATINGS,
+    TOP,
+    TRENDS,
+    WAREHOUSE,
+    described,
+    described_importance,
+    title,
+)
 from movie_pipeline.report.highlights import highlights
 from movie_pipeline.report.page import Chart, Content, Picture, RunFacts
 from movie_pipeline.texts import Texts
@@ -54,18 +63,11 @@ class Numbers:
         return {verdict.name: (verdict.count, verdict.told) for verdict in self.verdicts}
 
 
-@dataclass(frozen=True)
-class Model:
-    """A training, or why there is none; with what `metrics.json` says."""
+class Drawn(NamedTuple):
+    """A chart as the report shows it, and the figure of the page's width, which the folders get as PNG."""
 
-    training: Training | None
-    metrics: Mapping[str, Any]
-
-    @property
-    def importance(self) -> list[tuple[str, pd.DataFrame]]:
-        """Importances by feature set."""
-        models = self.training.models.values() if self.training else ()
-        return [(model.features.value, model.importance) for model in models]
+    chart: Chart
+    figure: Figure
 
 
 @dataclass(frozen=True)
@@ -79,35 +81,43 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Analyst:
-    """The jobs' surroundings: where files go, the language, how many folders are kept, what time it is."""
+    """The jobs' surroundings: where files go, the language, how many folders are kept, what time it is.
+
+    `beside` runs a training while this draws: the two take about as long, and need different libraries.
+    """
 
     store: RunFolders
     texts: Texts
     keep_runs: int
     clock: Callable[[], datetime]
+    beside: Executor
 
     def analyse_batch(self, catalogue: Catalogue, facts: RunFacts) -> Outcome:
         """Write `batch_{n}` and the report of the whole catalogue as of this batch."""
+        learning = self._begin_learning(catalogue, BATCH_MODEL)
         numbers, facts = _timed("aggregates", facts, partial(gather, catalogue))
-        model, facts = _timed("model", facts, partial(learn, catalogue))
+        drawn, facts = _timed("charts", facts, partial(self._drawn, numbers, facts))
+        pictures = _pictures(drawn)
+        learned = _ended(learning)
+        of_model = self._drawn_importance(learned)
+        facts = replace(facts, seconds={**facts.seconds, "model": learned.seconds})
         name = f"{BATCH_FOLDER}{facts.batch}"
-        drawn, facts = _timed("charts", facts, partial(self._drawn, numbers, model, facts))
         with self.store.folder(name) as folder:
-            _write(folder, {f"{chart}.png": figures.png(figure) for chart, (figure, _) in drawn.items()})
-            _write(folder, {"metrics.json": _metrics(model), **self._model_files(model, BATCH_MODEL)})
-        content = self._content(facts, numbers, model, drawn)
+            _write(folder, {**pictures, **_pictures(of_model)})
+            _write(folder, {"metrics.json": _metrics(learned), **learned.files})
+        content = self._content(facts, numbers, learned, {**drawn, **of_model})
         files = {"batch": str(self.store.root / name), **self._reports(content, ())}
         self._tidy(BATCH_FOLDER, name)
-        return Outcome(files, _counts(numbers, model), numbers.findings)
+        return Outcome(files, _counts(numbers, learned), numbers.findings)
 
     def charts(self, catalogue: Catalogue, facts: RunFacts) -> Outcome:
         """Write `visualizations_v2_{date}_{time}`: pictures and `report.txt`; `report` adds the model's part."""
         numbers, facts = _timed("aggregates", facts, partial(gather, catalogue))
-        no_model = Model(None, {"trained": False, "message": self.texts.choose("sin entrenar", "not trained")})
-        drawn, facts = _timed("charts", facts, partial(self._drawn, numbers, no_model, facts))
+        no_model = untrained(self.texts.choose("sin entrenar", "not trained"))
+        pictures, facts = _timed("charts", facts, partial(self._figures, numbers, facts))
         name = f"{CHARTS_FOLDER}{self._stamp()}"
         with self.store.folder(name) as folder:
-            _write(folder, {f"{chart}.png": figures.png(figure) for chart, (figure, _) in drawn.items()})
+            _write(folder, {f"{chart}.png": figures.png(figure) for chart, figure in pictures.items()})
             _write(folder, {"report.txt": page.summary(self._content(facts, numbers, no_model, {}), self.texts)})
         self._tidy(CHARTS_FOLDER, name)
         return Outcome({"visualizations": str(self.store.root / name)}, _counts(numbers, no_model), numbers.findings)
@@ -117,17 +127,16 @@ class Analyst:
 
         Too few films are no failure: `metrics.json` and the log say why there is no model.
         """
-        model = learn(catalogue)
+        learned = _ended(self._begin_learning(catalogue, RUN_MODEL))
         name = f"{MODEL_FOLDER}{self._stamp()}"
         with self.store.folder(name) as folder:
-            _write(folder, {"metrics.json": _metrics(model), **self._model_files(model, RUN_MODEL)})
-            if model.importance:
-                _write(folder, {f"{IMPORTANCE}.png": figures.png(self._importance(model))})
-        if model.training:
+            _write(folder, {"metrics.json": _metrics(learned), **learned.files})
+            _write(folder, _pictures(self._drawn_importance(learned)))
+        if learned.files:
             self._tidy(MODEL_FOLDER, name)
         path = self.store.root / name
         return Outcome(
-            {"model": str(path), "metrics": str(path / "metrics.json")}, {"rows": model.metrics.get("rows", 0)}, {}
+            {"model": str(path), "metrics": str(path / "metrics.json")}, {"rows": learned.metrics.get("rows", 0)}, {}
         )
 
     def report(
@@ -143,19 +152,33 @@ class Analyst:
         `charts_folder` and `model_folder` are names below the output directory, None where there is none.
         """
         numbers, facts = _timed("aggregates", facts, partial(gather, catalogue))
-        model = self._stored_model(model_folder)
-        drawn, facts = _timed("charts", facts, partial(self._drawn, numbers, model, facts))
-        content = self._content(facts, numbers, model, drawn)
+        learned = self._stored_model(model_folder)
+        drawn, facts = _timed("charts", facts, partial(self._drawn, numbers, facts))
+        content = self._content(facts, numbers, learned, {**drawn, **self._drawn_importance(learned)})
         return Outcome(
-            self._reports(content, [charts_folder] if charts_folder else []), _counts(numbers, model), numbers.findings
+            self._reports(content, [charts_folder] if charts_folder else []),
+            _counts(numbers, learned),
+            numbers.findings,
         )
 
-    def _drawn(self, numbers: Numbers, model: Model, facts: RunFacts) -> dict[str, tuple[Figure, Figure]]:
-        """Return each chart for a page and for a phone."""
-        wide, narrow = (self._figures(numbers, model, facts, narrow=narrow) for narrow in (False, True))
-        return {name: (wide[name], narrow[name]) for name in wide}
+    def _begin_learning(self, catalogue: Catalogue, stem: str) -> "Future[Learned]":
+        created = self.clock().astimezone(UTC).isoformat(timespec="seconds")
+        return self.beside.submit(learn, catalogue.training_films(MAX_FILMS), stem, created)
 
-    def _figures(self, numbers: Numbers, model: Model, facts: RunFacts, *, narrow: bool) -> dict[str, Figure]:
+    def _drawn(self, numbers: Numbers, facts: RunFacts) -> dict[str, Drawn]:
+        """Draw each chart of the films for a page and for a phone."""
+        wide, narrow = (self._figures(numbers, facts, narrow=narrow) for narrow in (False, True))
+        say = described(
+            films=numbers.films,
+            genres=numbers.genres,
+            levels=numbers.levels,
+            history=numbers.history,
+            texts=self.texts,
+            small_group=figures.SMALL_GROUP,
+        )
+        return {name: self._shown(name, say[name], figure, narrow[name]) for name, figure in wide.items()}
+
+    def _figures(self, numbers: Numbers, facts: RunFacts, *, narrow: bool = False) -> dict[str, Figure]:
         style = Style(self.texts, note=self._note(numbers, facts), narrow=narrow)
         drawn = {
             TOP: figures.top_films(numbers.films.head(TOP_FILMS), style),
@@ -165,13 +188,24 @@ class Analyst:
         }
         if not numbers.history.empty:
             drawn[TRENDS] = figures.trends(numbers.history, style)
-        if model.importance:
-            drawn[IMPORTANCE] = self._importance(model, narrow=narrow)
         return drawn
 
-    def _importance(self, model: Model, *, narrow: bool = False) -> Figure:
-        rows = self.texts["films_n"].format(self.texts.number(model.metrics["rows"]))
-        return figures.feature_importance(model.importance, Style(self.texts, note=rows, narrow=narrow))
+    def _drawn_importance(self, learned: Learned) -> dict[str, Drawn]:
+        """Draw the chart of the model; none where there is no model."""
+        if not learned.importance:
+            return {}
+        note = self.texts["films_n"].format(self.texts.number(learned.metrics["rows"]))
+        importance = list(learned.importance.items())
+        wide, narrow = (
+            figures.feature_importance(importance, Style(self.texts, note=note, narrow=narrow))
+            for narrow in (False, True)
+        )
+        say = described_importance(importance[-1][1], self.texts)
+        return {IMPORTANCE: self._shown(IMPORTANCE, say, wide, narrow)}
+
+    def _shown(self, name: str, say: str, wide: Figure, narrow: Figure) -> Drawn:
+        pictures = (_both(figures.svg(figure)) for figure in (wide, narrow))
+        return Drawn(Chart(name, title(name, self.texts), say, *pictures), wide)
 
     def _note(self, numbers: Numbers, facts: RunFacts) -> str:
         whole = self.texts["catalogue_of"].format(self.texts.number(numbers.overview["films"]))
@@ -180,9 +214,7 @@ class Analyst:
         messages = self.texts.number(sum((facts.batch_counts or {}).values()))
         return f"{self.texts['batch'].format(facts.batch, messages)}, {whole}"
 
-    def _content(
-        self, facts: RunFacts, numbers: Numbers, model: Model, drawn: Mapping[str, tuple[Figure, Figure]]
-    ) -> Content:
+    def _content(self, facts: RunFacts, numbers: Numbers, learned: Learned, drawn: Mapping[str, Drawn]) -> Content:
         return Content(
             facts=facts,
             overview=numbers.overview,
@@ -191,11 +223,11 @@ class Analyst:
                 films=numbers.films,
                 genres=numbers.genres,
                 breached=[verdict.name for verdict in numbers.verdicts if verdict.breached],
-                metrics=model.metrics,
+                metrics=learned.metrics,
                 texts=self.texts,
                 small_group=figures.SMALL_GROUP,
             ),
-            charts=[self._chart(name, pair, numbers, model) for name, pair in drawn.items()],
+            charts=[one.chart for one in drawn.values()],
             tables=[
                 tables.top_films(numbers.films, self.texts),
                 tables.genres(numbers.genres, self.texts),
@@ -204,42 +236,19 @@ class Analyst:
             ],
             verdicts=numbers.verdicts,
             cleaning=numbers.corrections,
-            metrics=model.metrics,
+            metrics=learned.metrics,
         )
 
-    def _chart(self, name: str, pair: tuple[Figure, Figure], numbers: Numbers, model: Model) -> Chart:
-        title, description = described(
-            name,
-            films=numbers.films,
-            genres=numbers.genres,
-            levels=numbers.levels,
-            history=numbers.history,
-            importance=model.importance,
-            texts=self.texts,
-            small_group=figures.SMALL_GROUP,
-        )
-        wide, narrow = (figures.svg(figure) for figure in pair)
-        return Chart(name, title, description, _both(wide), _both(narrow))
-
-    def _model_files(self, model: Model, stem: str) -> dict[str, bytes]:
-        if model.training is None:
-            return {}
-        table = pd.concat([rows.assign(feature_set=name) for name, rows in model.importance], ignore_index=True)
-        created = self.clock().astimezone(UTC).isoformat(timespec="seconds")
-        return {
-            **model_files.dump(model.training, stem, created),
-            f"{IMPORTANCE}.csv": table.to_csv(index=False).encode(),
-        }
-
-    def _stored_model(self, folder: str | None) -> Model:
+    def _stored_model(self, folder: str | None) -> Learned:
         """Return metrics and importances that `train` left; the pipeline itself is not needed for a report."""
         path = self.store.root / (folder or "") / "metrics.json"
         if folder is None or not path.is_file():
-            return Model(
-                None, {"trained": False, "message": self.texts.choose("no se ha entrenado", "none was trained")}
-            )
-        metrics = json.loads(path.read_bytes())
-        return StoredModel(None, metrics, path.with_name(f"{IMPORTANCE}.csv"))
+            return untrained(self.texts.choose("no se ha entrenado", "none was trained"))
+        importances = path.with_name(IMPORTANCE_FILE)
+        if not importances.is_file():
+            return Learned(json.loads(path.read_bytes()))
+        by_set = pd.read_csv(importances).groupby("feature_set", sort=False)
+        return Learned(json.loads(path.read_bytes()), {str(kind): rows.reset_index(drop=True) for kind, rows in by_set})
 
     def _reports(self, content: Content, folders: Iterable[str]) -> dict[str, str]:
         rendered = {"report.html": page.html(content, self.texts), "report.txt": page.summary(content, self.texts)}
@@ -257,21 +266,6 @@ class Analyst:
 
     def _stamp(self) -> str:
         return self.clock().astimezone(UTC).strftime("%Y%m%d_%H%M%S")
-
-
-@dataclass(frozen=True)
-class StoredModel(Model):
-    """A model that an earlier verb trained: its figures, and its importances from their file."""
-
-    importances: Path
-
-    @property
-    def importance(self) -> list[tuple[str, pd.DataFrame]]:
-        """Importances by feature set."""
-        if not self.importances.is_file():
-            return []
-        table = pd.read_csv(self.importances)
-        return [(kind.value, table[table["feature_set"] == kind.value].reset_index(drop=True)) for kind in FeatureSet]
 
 
 def gather(catalogue: Catalogue) -> Numbers:
@@ -295,26 +289,25 @@ def gather(catalogue: Catalogue) -> Numbers:
     )
 
 
-def learn(catalogue: Catalogue) -> Model:
-    """Train on the catalogue's training films, or say why that cannot be."""
-    films = catalogue.training_films(training.MAX_FILMS)
-    try:
-        trained = training.train(films)
-    except NothingToLearnError as error:
-        log.warning("no model", reason=str(error))
-        return Model(
-            None, {"trained": False, "message": str(error), "rows": len(films), "libraries": training.versions()}
-        )
-    return Model(trained, trained.metrics)
+def _ended(learning: "Future[Learned]") -> Learned:
+    """Wait for a training, and say when it found nothing to learn."""
+    learned = learning.result()
+    if not learned.metrics["trained"]:
+        log.warning("no model", reason=learned.metrics["message"])
+    return learned
 
 
 def versions() -> dict[str, str]:
     """Return what the report says about the software."""
-    return {"movie-pipeline": __version__, **training.versions()}
+    return {"movie-pipeline": __version__, **model_versions()}
 
 
-def _metrics(model: Model) -> bytes:
-    return json.dumps(model.metrics, indent=1, ensure_ascii=False).encode()
+def _metrics(learned: Learned) -> bytes:
+    return json.dumps(learned.metrics, indent=1, ensure_ascii=False).encode()
+
+
+def _pictures(drawn: Mapping[str, Drawn]) -> dict[str, bytes]:
+    return {f"{name}.png": figures.png(one.figure) for name, one in drawn.items()}
 
 
 def _both(picture: bytes) -> Picture:
@@ -332,6 +325,6 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
         (folder / name).write_bytes(body)
 
 
-def _counts(numbers: Numbers, model: Model) -> dict[str, int]:
+def _counts(numbers: Numbers, learned: Learned) -> dict[str, int]:
     breaches = sum(verdict.breached for verdict in numbers.verdicts)
-    return {"films": int(numbers.overview["films"]), "rows": int(model.metrics.get("rows", 0)), "breaches": breaches}
+    return {"films": int(numbers.overview["films"]), "rows": int(learned.metrics.get("rows", 0)), "breaches": breaches}

@@ -18,7 +18,8 @@ from skops.io.exceptions import UntrustedTypesFoundException
 
 from movie_pipeline.errors import StateConflictError
 from movie_pipeline.model.features import FEATURE_SETS, FeatureSet
-from movie_pipeline.model.training import Training, versions
+from movie_pipeline.model.training import Training
+from movie_pipeline.model.versions import versions
 
 FORMAT = 1
 BINDING_LIBRARIES = ("scikit-learn", "numpy", "skops")

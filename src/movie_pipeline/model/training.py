@@ -4,11 +4,9 @@ Everything that learns (scaling, genre vocabulary, target encoding of people and
 scikit-learn Pipeline and sees the training part only.
 """
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -26,17 +24,16 @@ from threadpoolctl import threadpool_limits
 from movie_pipeline.errors import SkippedItemError
 from movie_pipeline.model import features
 from movie_pipeline.model.features import FEATURE_SETS, FeatureSet
+from movie_pipeline.model.learning import MAX_FILMS
+from movie_pipeline.model.versions import versions
 
 SEED = 42
 HELD_OUT = 0.2
 FOLDS = 5
 MIN_FILMS = 60
-MAX_FILMS = 30_000
-"""Films that a model is trained on at most; above it the catalogue draws a fixed sample by the hash of the id."""
 INTERVAL = 0.8
 BOOTSTRAPS = 1_000
 IMPORTANCE_REPEATS, IMPORTANCE_ROWS = 5, 2_000
-LIBRARIES = ("scikit-learn", "numpy", "scipy", "pandas", "skops")
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -241,11 +238,6 @@ def _prepared_columns(prepare: ColumnTransformer, name: str) -> list[int]:
         if name in names and part in {"numbers", "labels"}:
             return [places[names.index(name)]]
     return []
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what makes and reads a model."""
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def _metrics(films: pd.DataFrame, models: Mapping[FeatureSet, TrainedModel]) -> dict[str, Any]:

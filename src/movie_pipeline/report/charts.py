@@ -1,6 +1,6 @@
 """The charts' names, their titles, and what they say for those who cannot see them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -27,36 +27,41 @@ TITLES = {
 }
 
 
+def title(name: str, texts: Texts) -> str:
+    """Return a chart's title."""
+    return texts[TITLES[name]]
+
+
 def described(
-    name: str,
     *,
     films: pd.DataFrame,
     genres: pd.DataFrame,
     levels: pd.DataFrame,
     history: pd.DataFrame,
-    importance: Sequence[tuple[str, pd.DataFrame]],
     texts: Texts,
     small_group: int,
-) -> tuple[str, str]:
-    """Return a chart's title and its description; a genre with fewer than `small_group` films is not called first.
-
-    The frames are the catalogue's, `importance` the importances by feature set; a chart needs only its own.
-    """
-    say: dict[str, Callable[[], str]] = {
-        TOP: lambda: _list(films.head(3), "title", "popularity", texts),
-        GENRES: lambda: _list(_named(genres.head(3), texts), "genre", "films", texts),
-        RATINGS: lambda: _list(_named(_well_rated(genres, small_group), texts), "genre", "rating_mean", texts),
-        WAREHOUSE: lambda: "; ".join(
-            f"{texts[title]}: {_levels(levels, column, labels, texts)}"
-            for title, column, labels in (
+) -> dict[str, str]:
+    """Return what each chart of the catalogue's frames says, by its name; small groups are not called first."""
+    return {
+        TOP: _list(films.head(3), "title", "popularity", texts),
+        GENRES: _list(_named(genres.head(3), texts), "genre", "films", texts),
+        RATINGS: _list(_named(_well_rated(genres, small_group), texts), "genre", "rating_mean", texts),
+        WAREHOUSE: "; ".join(
+            f"{texts[panel]}: {_levels(levels, column, labels, texts)}"
+            for panel, column, labels in (
                 ("by_popularity", "popularity_level", POPULARITY.labels),
                 ("by_rating", "rating_level", RATING.labels),
             )
         ),
-        IMPORTANCE: lambda: _list(_features(importance[-1][1].head(3), texts), "feature", "importance", texts),
-        TRENDS: lambda: ", ".join(dict.fromkeys(history["title"])),
+        TRENDS: ", ".join(dict.fromkeys(history["title"])),
     }
-    return texts[TITLES[name]], say[name]()
+
+
+def described_importance(importance: pd.DataFrame, texts: Texts) -> str:
+    """Return what the chart of a feature set's importances says."""
+    named = importance.head(3)
+    named = named.assign(feature=named["feature"].map(lambda feature: texts[f"feature_{feature}"]))
+    return _list(named, "feature", "importance", texts)
 
 
 def _levels(counts: pd.DataFrame, column: str, labels: Sequence[str], texts: Texts) -> str:
@@ -70,10 +75,6 @@ def _named(genres: pd.DataFrame, texts: Texts) -> pd.DataFrame:
 
 def _well_rated(genres: pd.DataFrame, small_group: int) -> pd.DataFrame:
     return genres[genres["rated"] >= small_group].sort_values("rating_mean", ascending=False).head(3)
-
-
-def _features(importance: pd.DataFrame, texts: Texts) -> pd.DataFrame:
-    return importance.assign(feature=importance["feature"].map(lambda feature: texts[f"feature_{feature}"]))
 
 
 def _list(frame: pd.DataFrame, name: str, value: str, texts: Texts) -> str:

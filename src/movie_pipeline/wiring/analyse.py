@@ -29,7 +29,8 @@ def analyse_batch(settings: Settings, number: int, counts: Mapping[str, int]) ->
     with _catalogue(settings, {}) as catalogue:
         run = parts.run_id(settings)
         facts = replace(_facts(run, "consume", _recorded(settings, run)), batch=number, batch_counts=dict(counts))
-        outcome = _analyst(settings).analyse_batch(catalogue, facts)
+        with _analyst(settings) as analyst:
+            outcome = analyst.analyse_batch(catalogue, facts)
     keep_findings(settings, run, f"batch_{number}", outcome.findings)
     log.info("batch analysed", batch=number, **outcome.counts)
 
@@ -66,7 +67,8 @@ def _verb(
         earlier = _recorded(settings, record.run_id)
         with _catalogue(settings, earlier) as catalogue:
             facts = _facts(record.run_id, verb, earlier)
-            outcome = work(_analyst(settings), catalogue, facts, earlier)
+            with _analyst(settings) as analyst:
+                outcome = work(analyst, catalogue, facts, earlier)
         record.source, record.state = facts.source, "degraded" if facts.degraded else "done"
         record.counts.update(outcome.counts)
         record.files.update(outcome.files)
@@ -76,14 +78,16 @@ def _verb(
     return DEGRADED_EXIT if facts.degraded else 0
 
 
-def _analyst(settings: Settings) -> "Analyst":
+@contextmanager
+def _analyst(settings: Settings) -> "Iterator[Analyst]":
     from movie_pipeline.adapters.artifacts import RunStore
+    from movie_pipeline.adapters.background import beside
     from movie_pipeline.jobs.analysis import Analyst
     from movie_pipeline.texts import Texts
 
-    return Analyst(
-        RunStore(settings.output_dir), Texts(settings.chart_language), settings.keep_runs, lambda: datetime.now(UTC)
-    )
+    store, texts = RunStore(settings.output_dir), Texts(settings.chart_language)
+    with beside() as other:
+        yield Analyst(store, texts, settings.keep_runs, lambda: datetime.now(UTC), other)
 
 
 def _facts(run_id: str, verb: str, earlier: Mapping[str, Any]) -> "RunFacts":
