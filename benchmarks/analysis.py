@@ -78,19 +78,22 @@ def load_sample(dsn: str) -> None:
 def analyse(dsn: str, folder: str, results: "multiprocessing.Queue[dict[str, float]]") -> None:
     """Run in a process of its own, as the consumer does, so that memory and imports are its own."""
     began = time.monotonic()
-    from movie_pipeline.adapters.aggregates import PostgresCatalogue
-    from movie_pipeline.adapters.artifacts import RunStore
     from movie_pipeline.adapters.background import beside
-    from movie_pipeline.jobs.analysis import Analyst, versions
-    from movie_pipeline.report.page import RunFacts
-    from movie_pipeline.settings import Language
-    from movie_pipeline.texts import Texts
+    from movie_pipeline.wiring.analyse import LEARNING
 
-    at = datetime.now(UTC)
-    facts = RunFacts("bench", "consume", "bench", degraded=False, at=at, seconds={}, versions=versions(), batch=1)
-    with PostgresCatalogue(dsn) as catalogue, beside() as other:
+    with beside(LEARNING) as other:
+        from movie_pipeline.adapters.aggregates import PostgresCatalogue
+        from movie_pipeline.adapters.artifacts import RunStore
+        from movie_pipeline.jobs.analysis import Analyst, versions
+        from movie_pipeline.report.page import RunFacts
+        from movie_pipeline.settings import Language
+        from movie_pipeline.texts import Texts
+
+        at = datetime.now(UTC)
+        facts = RunFacts("bench", "consume", "bench", degraded=False, at=at, seconds={}, versions=versions(), batch=1)
         analyst = Analyst(RunStore(Path(folder)), Texts(Language.SPANISH), 0, lambda: datetime.now(UTC), other)
-        outcome = analyst.analyse_batch(catalogue, facts)
+        with PostgresCatalogue(dsn) as catalogue:
+            outcome = analyst.analyse_batch(catalogue, facts)
     own, other = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     results.put(
         {

@@ -16,7 +16,7 @@ from benchmarks.producing import parts, put_first, served
 
 FILMS = 1_000
 COSTS = {
-    ("sessions.py", "request"): "http_client",
+    ("sessions.py", "send"): "http_client",
     ("backups.py", "save"): "backup_file",
     ("~", "<built-in method posix.fsync>"): "backup_file",
     ("~", "<built-in method posix.replace>"): "backup_file",

@@ -5,9 +5,10 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, Protocol
 
 from movie_pipeline import logs, metrics
@@ -29,10 +30,15 @@ class BatchNumbers(Protocol):
 
 
 @contextmanager
-def beside() -> Iterator[Executor]:
-    """Give an executor with one process, which ends with this one however that ends."""
+def beside(*modules: str) -> Iterator[Executor]:
+    """Give an executor with one process, which ends with this one however that ends.
+
+    `modules` are what the work there will need: it begins to import them at once, while this process goes on.
+    """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, initializer=_watch_parent) as pool:
+        if modules:
+            pool.submit(_import, modules)
         yield pool
 
 
@@ -118,6 +124,11 @@ def _run_nicely(
     _watch_parent()
     os.nice(niceness)
     analyse(number, counts)
+
+
+def _import(modules: Sequence[str]) -> None:
+    for module in modules:
+        import_module(module)
 
 
 def _watch_parent() -> None:

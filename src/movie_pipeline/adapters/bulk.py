@@ -260,8 +260,6 @@ FROM pg_class WHERE oid = ANY(%s::regclass[])
 TUNING = """
 SET LOCAL maintenance_work_mem = '256MB';
 SET LOCAL work_mem = '64MB';
--- Indexes of small tables too are built by several processes: the session's own core is not the only one then.
-SET LOCAL min_parallel_table_scan_size = '1MB';
 """
 
 # A small sample, for whoever asks first: the server takes a full one by itself within a minute of the commit, and

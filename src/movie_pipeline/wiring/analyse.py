@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 log = logs.get(__name__)
 
 DEGRADED_EXIT = 3
+LEARNING = "movie_pipeline.model.files"
 
 
 def analyse_batch(settings: Settings, number: int, counts: Mapping[str, int]) -> None:
     """Write `batch_{n}` and the report for a batch of the consumer, from the database as it is now."""
     from dataclasses import replace
 
-    with _catalogue(settings, {}) as catalogue:
+    with _analyst(settings, LEARNING) as analyst, _catalogue(settings, {}) as catalogue:
         run = parts.run_id(settings)
         facts = replace(_facts(run, "consume", _recorded(settings, run)), batch=number, batch_counts=dict(counts))
-        with _analyst(settings) as analyst:
-            outcome = analyst.analyse_batch(catalogue, facts)
+        outcome = analyst.analyse_batch(catalogue, facts)
     keep_findings(settings, run, f"batch_{number}", outcome.findings)
     log.info("batch analysed", batch=number, **outcome.counts)
 
@@ -42,7 +42,7 @@ def charts(settings: Settings) -> int:
 
 def train(settings: Settings) -> int:
     """Train the models into a folder of the run."""
-    return _verb(settings, "train", lambda analyst, catalogue, _facts, _earlier: analyst.train(catalogue))
+    return _verb(settings, "train", lambda analyst, catalogue, _facts, _earlier: analyst.train(catalogue), LEARNING)
 
 
 def report(settings: Settings) -> int:
@@ -61,14 +61,16 @@ def report(settings: Settings) -> int:
 
 
 def _verb(
-    settings: Settings, verb: str, work: "Callable[[Analyst, Catalogue, RunFacts, Mapping[str, Any]], Outcome]"
+    settings: Settings,
+    verb: str,
+    work: "Callable[[Analyst, Catalogue, RunFacts, Mapping[str, Any]], Outcome]",
+    ahead: str | None = None,
 ) -> int:
     with parts.recorded(settings, verb, optional=True) as record:
         earlier = _recorded(settings, record.run_id)
-        with _catalogue(settings, earlier) as catalogue:
+        with _analyst(settings, ahead) as analyst, _catalogue(settings, earlier) as catalogue:
             facts = _facts(record.run_id, verb, earlier)
-            with _analyst(settings) as analyst:
-                outcome = work(analyst, catalogue, facts, earlier)
+            outcome = work(analyst, catalogue, facts, earlier)
         record.source, record.state = facts.source, "degraded" if facts.degraded else "done"
         record.counts.update(outcome.counts)
         record.files.update(outcome.files)
@@ -79,14 +81,16 @@ def _verb(
 
 
 @contextmanager
-def _analyst(settings: Settings) -> "Iterator[Analyst]":
-    from movie_pipeline.adapters.artifacts import RunStore
+def _analyst(settings: Settings, ahead: str | None) -> "Iterator[Analyst]":
+    """Give the analyst; `ahead` is a module that the process beside it imports while this one imports its own."""
     from movie_pipeline.adapters.background import beside
-    from movie_pipeline.jobs.analysis import Analyst
-    from movie_pipeline.texts import Texts
 
-    store, texts = RunStore(settings.output_dir), Texts(settings.chart_language)
-    with beside() as other:
+    with beside(*[ahead] if ahead else []) as other:
+        from movie_pipeline.adapters.artifacts import RunStore
+        from movie_pipeline.jobs.analysis import Analyst
+        from movie_pipeline.texts import Texts
+
+        store, texts = RunStore(settings.output_dir), Texts(settings.chart_language)
         yield Analyst(store, texts, settings.keep_runs, lambda: datetime.now(UTC), other)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logs.get(__name__)
 
-BATCH = 2_000
+BATCH = 3_000
 """Films that are encoded and copied at once; the last ones are copied while nobody encodes any more."""
 PROCESSES_MOST = 4
 
