@@ -86,11 +86,11 @@ images: ## Build the images producer, consumer, airflow and compose-worker
 
 .PHONY: test-system
 test-system: $(VENV)/.dev ## Run what needs Node, Chromium, Helm or a Docker engine
-	$(VENV)/bin/pytest tests/charts tests/system
+	$(VENV)/bin/pytest tests/charts tests/system $(PYTEST_OPTIONS)
 
 .PHONY: e2e
 e2e: $(VENV)/.dev ## Install the chart on the cluster of the current kubeconfig and use it
-	$(VENV)/bin/pytest tests/e2e
+	$(VENV)/bin/pytest tests/e2e $(PYTEST_OPTIONS)
 
 .PHONY: clean
 clean: ## Remove environments and caches; the demo's data stays

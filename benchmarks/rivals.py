@@ -60,6 +60,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--films", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="*", choices=SHARES, default=SHARES, help="some of the rivals")
     parser.add_argument("--dlt-python", default=os.environ.get("DLT_PYTHON", sys.executable))
     options = parser.parse_args()
     records = list(films.records(options.films))
@@ -71,18 +72,20 @@ def main() -> None:
         "dlt": partial(dlt, options.dlt_python, "append"),
         "dlt_merge": partial(dlt, options.dlt_python, "merge"),
     }
-    ratios: dict[str, list[float]] = {name: [] for name in (*rivals, "dlt_first")}
+    rivals = {name: rival for name, rival in rivals.items() if name in options.only}
+    ratios: dict[str, list[float]] = {name: [] for name in rivals}
     with databases() as places:
         for _ in range(options.rounds):
             with places.fresh() as dsn:
                 ours = spent(places, partial(ordinary, dsn, records)).wall / len(records)
-            with places.fresh() as dsn:
-                first = spent(places, partial(bulk, dsn, records)).wall / len(records)
             for name, rival in rivals.items():
                 part = records[: max(len(records) // SHARES[name], 50)]
                 with places.fresh() as dsn:
                     ratios[name].append(rival(dsn, part) / len(part) / ours)
-            ratios["dlt_first"].append(ratios["dlt"][-1] * ours / first)
+            if "dlt" in rivals:
+                with places.fresh() as dsn:
+                    first = spent(places, partial(bulk, dsn, records)).wall / len(records)
+                ratios.setdefault("dlt_first", []).append(ratios["dlt"][-1] * ours / first)
     for name, values in ratios.items():
         show(f"load.vs_{name}", values, "times")
 
