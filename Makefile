@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 AIRFLOW_VENV ?= .venv-airflow
 BENCH_VENV ?= .venv-bench
-PYTEST_WORKERS ?= 2
+PYTEST_WORKERS ?= 3
 UV = $(VENV)/bin/uv
 # Everything by hash, and our own package as a link to this folder.
 INSTALL = $(UV) pip install --quiet --require-hashes --python
