@@ -1,7 +1,7 @@
 """From a topic of a real broker to the database, by the program as people start it.
 
 ingest.films_per_second       `consume` in one process
-ingest.scaling_2              two Dask workers over one
+ingest.scaling_2              two Dask workers over one, from the first commit on
 ingest.scaling_2_alone        the same with free cores: by our processor time a film, and the share of the time in which
                               a worker's transaction waits for another's
 ingest.bulk_films_per_second  `consume --bulk`
@@ -59,7 +59,16 @@ class Run(NamedTuple):
     peak_mib: float
     client_cpu: float
     """Processor seconds of our processes."""
+    started_cpu: float
+    """Of these, what was spent by the first look that showed films."""
     looks: list[Look]
+
+    def underway(self) -> tuple[float, float]:
+        """Return seconds and our processor seconds a film, from the first look that showed films to the end."""
+        first = next(look for look in self.looks if look.loaded > 0)
+        last = next(look for look in self.looks if look.loaded == self.looks[-1].loaded)
+        films = last.loaded - first.loaded
+        return (last.seconds - first.seconds) / films, (self.client_cpu - self.started_cpu) / films
 
     def lock_share(self) -> float:
         """Return the share of the sessions' working time that was spent waiting for another's lock."""
@@ -109,14 +118,17 @@ def ratios(broker: str, places: Databases, number: int, rounds: int) -> None:
         show(f"ingest.{name}.client_cpu", [1e6 * run.client_cpu / number for run in found], "us/film")
     pairs = list(zip(runs["worker"], runs["workers"], strict=True))
     show("ingest.workers.lock_waits", [run.lock_share() for run in runs["workers"]], "share")
-    show("ingest.scaling_2", [one.seconds / two.seconds for one, two in pairs], "ratio")
+    for name in ("worker", "workers"):
+        show(f"ingest.{name}.underway", [1 / run.underway()[0] for run in runs[name]], "films/s")
+        show(f"ingest.{name}.underway_cpu", [1e6 * run.underway()[1] for run in runs[name]], "us/film")
+    show("ingest.scaling_2", [one.underway()[0] / two.underway()[0] for one, two in pairs], "ratio")
     show("ingest.scaling_2_alone", [scaling_alone(one, two) for one, two in pairs], "ratio")
     show("recovery.kill_ratio", kills, "ratio")
 
 
 def scaling_alone(one: Run, two: Run) -> float:
     """Return what two workers gain where nobody waits for a core: less what they do more, and wait for each other."""
-    return 2 * min(1.0, one.client_cpu / two.client_cpu) * (1 - two.lock_share())
+    return 2 * min(1.0, one.underway()[1] / two.underway()[1]) * (1 - two.lock_share())
 
 
 def curve(broker: str, places: Databases, sizes: list[int]) -> None:
@@ -180,16 +192,26 @@ def consumed(place: Settings, *arguments: str) -> Run:
         process = started(place, *arguments)
         peak = Peak(process.pid)
         began = _wait(connection, "SELECT count(*) > 0 FROM pipeline_runs", process)
-        looks = []
+        looks: list[Look] = []
+        started_cpu = None
         while not _ends_within(process, LOOK_SECONDS):
             cursor.execute(LOOK)
             looks.append(Look(time.monotonic() - began, *map(int, cursor.fetchone() or (0, 0, 0))))
+            if started_cpu is None and looks[-1].loaded:
+                started_cpu = _family_cpu(process.pid)
         seconds = time.monotonic() - began
         after = os.times()
     if process.returncode:
         raise RuntimeError(f"consume {arguments} ended with {process.returncode}")
     used = after.children_user + after.children_system - before.children_user - before.children_system
-    return Run(seconds, peak.mib(), used, looks)
+    return Run(seconds, peak.mib(), used, started_cpu or used, looks)
+
+
+def _family_cpu(pid: int) -> float:
+    """Return the processor seconds of a process and its living descendants."""
+    root = psutil.Process(pid)
+    spent = [member.cpu_times() for member in (root, *root.children(recursive=True))]
+    return sum(times.user + times.system for times in spent)
 
 
 def _ends_within(process: "subprocess.Popen[bytes]", seconds: float) -> bool:

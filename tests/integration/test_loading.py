@@ -10,6 +10,7 @@ import pytest
 from films import FIGHT_CLUB, NOW_MS, TOPIC, message, record
 from ingesting import Desk, content, query
 from movie_pipeline.adapters.loader import Loader
+from movie_pipeline.adapters.offsets import PostgresOffsets
 from movie_pipeline.adapters.schema import migrate
 from movie_pipeline.errors import DatabaseUnavailableError, StateConflictError
 from movie_pipeline.messages import OffsetRange
@@ -257,6 +258,8 @@ def test_poison_that_only_the_database_sees_is_found_by_halving(desk):
     assert {item.error_class for item in desk.dead} == {"CheckViolation", "InvalidMessageError"}
     assert desk.query("SELECT count(*), count(*) FILTER (WHERE id IN (17, 18)) FROM movies") == [(57, 0)]
     # The director stood in the dead film alone: he was not stored, and nobody takes him for stored.
+    assert desk.query("SELECT name FROM people WHERE id = 4242") == []
+    assert desk.query("SELECT count(*) > 0 FROM people") == [(True,)]
     assert desk.load(message(99, directors=["Only here"], director_ids=[4242])).counts == {"new": 1}
     assert desk.query("SELECT name FROM people WHERE id = 4242") == [("Only here",)]
 
@@ -386,3 +389,48 @@ def test_an_entity_that_another_writer_has_just_inserted_is_waited_for(desk):
     blocker.close()
     assert desk.query("SELECT name FROM genres WHERE id = 4711") == [("Mine",)]
     assert desk.query("SELECT count(*) FROM movies") == [(2,)]
+
+
+def test_a_worker_does_not_wait_for_another_worker_s_films_of_the_same_people(desk):
+    """The first one hangs in the middle of its films; the second loads films of the same people meanwhile."""
+    desk.query(
+        "CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF NEW.id = 1 THEN PERFORM pg_advisory_xact_lock(1); END IF; RETURN NEW; END $$"
+    )
+    desk.query("CREATE TRIGGER hang BEFORE INSERT ON movies FOR EACH ROW EXECUTE FUNCTION hang()")
+    PostgresOffsets(desk.dsn).begin(TOPIC, 1, 0, None)
+    blocker = psycopg2.connect(desk.dsn)
+    other = Loader(desk.dsn, run_id="other", send_dead_letters=desk.dead.extend)
+    with blocker, blocker.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(1)")
+        hanging = threading.Thread(target=desk.load, args=(message(1),))
+        hanging.start()
+        while not desk.query("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+            time.sleep(0.01)
+        films = prepare(OffsetRange(TOPIC, 1, 0, 1), [record(message(2))._replace(partition=1)])
+        assert other.load(other.stage(films)).counts["new"] == 1
+        assert desk.query("SELECT id FROM movies") == [(2,)]
+    hanging.join()
+    other.close()
+    blocker.close()
+    assert desk.query("SELECT id FROM movies ORDER BY id") == [(1,), (2,)]
+
+
+def test_people_of_films_that_turn_out_older_are_not_stored(desk):
+    desk.load(message(1, fetched_at=at(9)))
+    older = message(1, fetched_at=at(1), directors=["Gone since"], director_ids=[4242])
+    assert desk.load(older, message(2), message(3)).counts == {"older": 1, "new": 2}
+    assert desk.query("SELECT id FROM people WHERE id = 4242") == []
+
+
+def test_poison_takes_nobody_away_whom_others_name_or_who_was_there_before(desk):
+    desk.load(message(1, directors=["Before"], director_ids=[4242]))
+    desk.query("DELETE FROM movie_directors WHERE person_id = 4242")
+    desk.query("ALTER TABLE movies ADD CHECK (runtime <> 66)")
+    desk.loader.close()
+    both = {"directors": ["Before", "Shared"], "director_ids": [4242, 4243]}
+    assert desk.load(message(2, runtime=66, **both), message(3, **both)).counts == {"new": 1, "dead": 1}
+    assert desk.query("SELECT name FROM people WHERE id IN (4242, 4243) ORDER BY id") == [("Before",), ("Shared",)]
+    only = {"directors": ["Before", "Only"], "director_ids": [4242, 4244]}
+    assert desk.load(message(4, runtime=66, **only)).counts == {"dead": 1}
+    assert desk.query("SELECT id FROM people WHERE id IN (4242, 4244)") == [(4242,)]

@@ -4,6 +4,9 @@ Order inside the transaction: move the offset by compare-and-set (a stale writer
 nothing), films, history, warehouse, entities, join rows, findings, commit. The offset's row lock makes writers of
 one partition take turns, so films themselves need no locks. New films are copied straight into their tables; only
 what exists already and differs goes through a staging table.
+
+Entities are what workers share: whoever inserts somebody whom another transaction has just inserted waits for its
+end. What new films name is therefore stored ahead, in a short transaction of its own.
 """
 
 import time
@@ -21,14 +24,16 @@ from psycopg2.extras import execute_values
 from movie_pipeline import logs
 from movie_pipeline.adapters import postgres
 from movie_pipeline.adapters.copying import Rows, copy, encode
+from movie_pipeline.adapters.entities import Entities, Frames, Sheet
 from movie_pipeline.adapters.statements import (
     ADD_FINDINGS,
+    AHEAD,
     BURY,
     MOVE_OFFSET,
-    PUT_ENTITIES,
     REFRESH,
     STAGING,
     STORED,
+    STORED_IDS,
     UPDATE_HISTORY,
     UPDATE_MOVIES,
 )
@@ -36,7 +41,7 @@ from movie_pipeline.errors import DatabaseUnavailableError
 from movie_pipeline.messages import OffsetRange
 from movie_pipeline.transform.batch import Batch, DeadLetter, Round, Tombstone
 from movie_pipeline.transform.frames import unwrapped
-from movie_pipeline.transform.normalize import ENTITIES, LINKS, history, normalize
+from movie_pipeline.transform.normalize import LINKS, entities, history, normalize
 from movie_pipeline.transform.star import star
 
 log = logs.get(__name__)
@@ -45,15 +50,13 @@ CONFLICT_ATTEMPTS = 8
 CONFLICT_PAUSE_SECONDS = 0.05
 CONFLICT_STATES = {"40001", "40P01", "55P03", "23505", "23503"}
 """Another writer was in the way; 23503 says that an entity we took for stored is not there (any more)."""
-KNOWN_ENTITIES = 400_000
-"""Entities that a loader remembers as stored, so that it need not send them again."""
 
 
 class Encoded(NamedTuple):
     """The rows of some films for every table."""
 
     movies: Rows
-    entities: dict[str, pd.DataFrame]
+    entities: Frames
     links: dict[str, Rows]
     history: Rows
     warehouse: Rows
@@ -64,6 +67,15 @@ class Staged(NamedTuple):
 
     batch: Batch
     encoded: tuple[Encoded | None, ...]
+    """A round each; the first one's entities are in `ahead` instead."""
+    ahead: Sequence[Sheet]
+
+
+class Ahead(NamedTuple):
+    """What was found and done before a load: the transaction that stored entities, and whether all films are new."""
+
+    writer: str
+    all_new: bool
 
 
 class Outcome(NamedTuple):
@@ -91,13 +103,15 @@ class Loader:
         self._dsn, self._run_id, self._verb = dsn, run_id, verb
         self._send_dead_letters = send_dead_letters
         self._connection: Any = None
-        self._known: dict[str, dict[int, str]] = {name: {} for name in ENTITIES}
+        self._entities = Entities()
         self._expect_new = True
 
     def stage(self, batch: Batch) -> Staged:
         """Do ahead what needs no connection; cheap to call for films that turn out unchanged."""
-        encoded = (encode_films(round_.films) if self._expect_new else None for round_ in batch.rounds)
-        return Staged(batch, tuple(encoded))
+        if not (self._expect_new and batch.rounds and len(batch.rounds[0].films)):
+            return _unprepared(batch)
+        first, *rest = (encode_films(round_.films) for round_ in batch.rounds)
+        return Staged(batch, (first._replace(entities={}), *rest), self._entities.sheets(first.entities))
 
     def load(self, staged: Staged) -> Outcome:
         """Load one batch; it has taken effect exactly once when this returns.
@@ -119,37 +133,69 @@ class Loader:
                     with postgres.translated():
                         raise
                 log.info("load retried", offsets=tuple(staged.batch.offsets), attempt=attempt, sqlstate=error.pgcode)
+                # What was left out as known to be stored may have been what was missing.
+                staged = _unprepared(staged.batch)
                 time.sleep(CONFLICT_PAUSE_SECONDS * attempt)
         raise DatabaseUnavailableError(f"the load of {staged.batch.offsets} found a conflict {CONFLICT_ATTEMPTS} times")
 
     def close(self) -> None:
         """Let go of the connection and of what was known through it."""
-        for known in self._known.values():
-            known.clear()
+        self._entities.forget()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def _attempt(self, staged: Staged, dead: list[DeadLetter], sent: list[DeadLetter]) -> Outcome:
         batch = staged.batch
-        learned: list[tuple[str, dict[int, str]]] = []
+        ahead = self._store_ahead(staged)
+        encoded = staged.encoded if ahead or not staged.ahead else _unprepared(batch).encoded
         with self._open() as connection, connection.cursor() as cursor:
             _move_offset(cursor, batch.offsets)
             counts: Counter[str] = Counter()
             poison: list[DeadLetter] = []
-            for round_, encoded in zip(batch.rounds, staged.encoded, strict=True):
-                counts += _RoundLoad(cursor, self._known, learned).load(round_, encoded, batch.records, poison)
+            all_new = ahead is not None and ahead.all_new
+            for round_, rows in zip(batch.rounds, encoded, strict=True):
+                load = _RoundLoad(cursor, self._entities, all_new=all_new)
+                counts += load.load(round_, rows, batch.records, poison)
+                all_new = False
+            if poison and ahead:
+                self._entities.withdraw(cursor, staged.ahead, ahead.writer)
             unsent = [letter for letter in (*dead, *poison) if letter not in sent]
             if unsent:
                 self._send_dead_letters(unsent)
                 sent.extend(unsent)
             counts["dead"] = len(dead) + len(poison)
             add_findings(cursor, self._run_id, self._verb, batch.findings)
-        self._remember(learned)
+        self._entities.committed()
         films = counts.total() - counts["dead"]
         if films:
             self._expect_new = counts["new"] * 2 >= films
         return Outcome(counts)
+
+    def _store_ahead(self, staged: Staged) -> Ahead | None:
+        """Commit the entities of films that are not stored yet, if any is left to store.
+
+        They are there for good, whatever becomes of this load: the same films come again, from the same offset. What
+        the database refuses is left to the load itself, which finds the film that is to blame.
+        """
+        if not staged.ahead:
+            return None
+        films = staged.batch.rounds[0].films
+        try:
+            with self._open() as connection, connection.cursor() as cursor:
+                writer = _expected(cursor, staged.batch.offsets)
+                cursor.execute(STORED_IDS, (unwrapped(films["id"]).to_pylist(),))
+                stored = [row[0] for row in cursor.fetchall()]
+                if stored:
+                    new = entities(films[~films["id"].isin(stored)])
+                self._entities.put(cursor, self._entities.sheets(new) if stored else staged.ahead)
+        except psycopg2.Error as error:
+            if not refuses_rows(error):
+                raise
+            self._entities.back_to(0)
+            return None
+        self._entities.committed()
+        return Ahead(writer, all_new=not stored)
 
     def _open(self) -> Any:
         if self._connection is None:
@@ -158,31 +204,22 @@ class Loader:
                 cursor.execute(STAGING)
         return self._connection
 
-    def _remember(self, learned: list[tuple[str, dict[int, str]]]) -> None:
-        for table, names in learned:
-            known = self._known[table]
-            if len(known) + len(names) > KNOWN_ENTITIES:
-                known.clear()
-            known.update(names)
-
 
 def load_rounds(cursor: Any, batch: Batch) -> tuple[Counter[str], list[DeadLetter]]:
     """Load a batch's rounds into an open transaction whose connection has `STAGING`; also return what is refused."""
     counts: Counter[str] = Counter()
     poison: list[DeadLetter] = []
     for round_ in batch.rounds:
-        load = _RoundLoad(cursor, {name: {} for name in ENTITIES}, [])
-        counts += load.load(round_, None, batch.records, poison)
+        counts += _RoundLoad(cursor, Entities()).load(round_, None, batch.records, poison)
     return counts, poison
 
 
 class _RoundLoad:
     """One round inside an open transaction."""
 
-    def __init__(
-        self, cursor: Any, known: dict[str, dict[int, str]], learned: list[tuple[str, dict[int, str]]]
-    ) -> None:
-        self._cursor, self._known, self._learned = cursor, known, learned
+    def __init__(self, cursor: Any, entities: Entities, *, all_new: bool = False) -> None:
+        self._cursor, self._entities = cursor, entities
+        self._all_new = all_new
 
     def load(
         self, round_: Round, encoded: Encoded | None, records: dict[int, Any], poison: list[DeadLetter]
@@ -197,14 +234,14 @@ class _RoundLoad:
     ) -> Counter[str]:
         """Load films under a savepoint; what the database refuses is halved down to the single film."""
         self._cursor.execute("SAVEPOINT films")
-        learned = len(self._learned)
+        put_before = self._entities.mark()
         try:
             counts = self._films(films, encoded)
         except psycopg2.Error as error:
             if not refuses_rows(error):
                 raise
             self._cursor.execute("ROLLBACK TO SAVEPOINT films")
-            del self._learned[learned:]
+            self._entities.back_to(put_before)
             if len(films) == 1:
                 record = records[int(films["message_offset"].iloc[0])]
                 poison.append(DeadLetter(record, type(error).__name__, str(error)))
@@ -221,7 +258,9 @@ class _RoundLoad:
         return counts
 
     def _films(self, films: pd.DataFrame, encoded: Encoded | None) -> Counter[str]:
-        stored = self._stored(films)
+        # Asked a moment ago, before the offset was ours: who is wrong finds a key twice, and asks again.
+        stored = {} if self._all_new else self._stored(films)
+        self._all_new = False
         if not stored:
             self._insert(encoded or encode_films(films))
             return Counter(new=len(films))
@@ -243,15 +282,14 @@ class _RoundLoad:
         copy(self._cursor, "movies", rows.movies)
         copy(self._cursor, "movie_history", rows.history)
         copy(self._cursor, "movie_data_warehouse", rows.warehouse)
-        # Whoever inserts an entity that another worker has just inserted waits for that worker's commit: the later
-        # in the transaction, the shorter the wait. Only the join rows need the entities.
-        self._put_entities(rows.entities)
+        # Those that were not stored ahead come late, since others may wait for them: only the join rows need them.
+        self._entities.put(self._cursor, self._entities.sheets(rows.entities))
         for table, links in rows.links.items():
             copy(self._cursor, table, links)
 
     def _update(self, films: pd.DataFrame, links_before: dict[int, str | None]) -> None:
         normalized = normalize(films)
-        self._put_entities(normalized.entities)
+        self._entities.put(self._cursor, self._entities.sheets(normalized.entities))
         self._cursor.execute("DELETE FROM stage_movies")
         copy(self._cursor, "stage_movies", encode(normalized.movies))
         self._cursor.execute(UPDATE_HISTORY)
@@ -275,18 +313,6 @@ class _RoundLoad:
             zip(films["id"].tolist(), films["fetched_at"].tolist(), films["message_offset"].tolist(), strict=True)
         )
         execute_values(self._cursor, REFRESH, rows)
-
-    def _put_entities(self, entities: dict[str, pd.DataFrame]) -> None:
-        for table, frame in entities.items():
-            known = self._known[table]
-            names = dict(zip(unwrapped(frame["id"]).to_pylist(), unwrapped(frame["name"]).to_pylist(), strict=True))
-            missing = [known.get(key) != name for key, name in names.items()]
-            unknown = frame[missing] if known else frame
-            if len(unknown):
-                self._cursor.execute(f"DELETE FROM stage_{table}")  # noqa: S608 - our own table names
-                copy(self._cursor, f"stage_{table}", encode(unknown))
-                self._cursor.execute(PUT_ENTITIES.format(table=table))
-                self._learned.append((table, names))
 
     def _bury(self, tombstones: Sequence[Tombstone]) -> Counter[str]:
         """Mark films deleted unless something newer is stored; a film never seen leaves nothing to mark."""
@@ -319,6 +345,10 @@ def encode_films(films: pd.DataFrame) -> Encoded:
     )
 
 
+def _unprepared(batch: Batch) -> Staged:
+    return Staged(batch, (None,) * len(batch.rounds), ())
+
+
 def _verdicts(films: pd.DataFrame, stored: dict[int, tuple[int, int, str | None, str | None]]) -> list[str]:
     """Say for each film: new, changed, refreshed (same content, fetched later), unchanged, or older."""
     fetched = unwrapped(films["fetched_at"]).cast(pa.int64()).to_pylist()
@@ -340,6 +370,15 @@ def _move_offset(cursor: Any, offsets: OffsetRange) -> None:
     cursor.execute(MOVE_OFFSET, (offsets.end, offsets.topic, offsets.partition, offsets.start))
     if cursor.rowcount != 1:
         raise StaleRangeError(offsets)
+
+
+def _expected(cursor: Any, offsets: OffsetRange) -> str:
+    """Return this transaction's number if the offset is where the range starts, without holding the offset."""
+    cursor.execute(AHEAD, (offsets.topic, offsets.partition))
+    position, writer = cursor.fetchone() or (None, "")
+    if position != offsets.start:
+        raise StaleRangeError(offsets)
+    return str(writer)
 
 
 def add_findings(cursor: Any, run_id: str, verb: str, findings: Counter[str]) -> None:

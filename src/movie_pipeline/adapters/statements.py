@@ -28,6 +28,19 @@ ON CONFLICT (id) DO UPDATE SET name = excluded.name, named_at = excluded.named_a
 WHERE old.name <> excluded.name AND (excluded.named_at, excluded.name) > (old.named_at, old.name)
 """
 
+# `xmin` is the transaction that wrote the row: what others have written, or this one's forerunners, stays.
+WITHDRAW = """
+DELETE FROM {table} AS entity WHERE id = ANY(%s) AND xmin = %s::xid AND {unnamed}
+"""
+
+# Whoever commits rows that need these waits for the disk, and so for all that was written before.
+AHEAD = """
+SET LOCAL synchronous_commit = off;
+SELECT next_offset, pg_current_xact_id()::xid::text FROM ingest_offsets WHERE topic = %s AND partition = %s
+"""
+
+STORED_IDS = "SELECT id FROM movies WHERE id = ANY(%s::bigint[])"
+
 UPDATE_HISTORY = """
 INSERT INTO movie_history (movie_id, popularity, vote_average, vote_count, revenue)
 SELECT new.id, new.popularity, new.vote_average, new.vote_count, new.revenue

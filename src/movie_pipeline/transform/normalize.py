@@ -61,9 +61,14 @@ def normalize(films: pd.DataFrame) -> Normalized:
     """
     return Normalized(
         films[list(MOVIE_COLUMNS)],
-        {name: _entities(films, [link for link in LINKS if link.entities == name]) for name in ENTITIES},
+        entities(films),
         {link.table: _pairs(films, link) for link in LINKS},
     )
+
+
+def entities(films: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return what cleaned films name, by table, as in `normalize`."""
+    return {name: _entities(films, [link for link in LINKS if link.entities == name]) for name in ENTITIES}
 
 
 def history(films: pd.DataFrame) -> pd.DataFrame:
