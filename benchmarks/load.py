@@ -18,7 +18,7 @@ import psycopg2
 
 from benchmarks import films
 from benchmarks.places import Databases, MemoryReader, Spent, databases, show, spent
-from movie_pipeline.adapters.bulk import TABLES, Encoded, Target, encode_batch, load_empty
+from movie_pipeline.adapters.bulk import TABLES, Encoded, Encoder, Target, load_empty
 from movie_pipeline.adapters.copying import Rows, copy, encode
 from movie_pipeline.adapters.crew import Crew
 from movie_pipeline.adapters.loader import Loader, encode_films
@@ -147,17 +147,17 @@ def bulk(dsn: str, records: Sequence[Record]) -> Counter[str]:
     shares = [(partition, records[partition::PROCESSES]) for partition in range(PROCESSES)]
     target = Target(dsn, "bench", TOPIC, None, dict.fromkeys(range(PROCESSES), 0))
     with Crew(encoded, shares) as crew:
-        return load_empty(target, crew.results(), none_again, none_expected)
+        return load_empty(target, crew.results(), none_expected)
 
 
 def encoded(share: tuple[int, Sequence[Record]]) -> Iterator[Encoded]:
     """Encode one partition's batches."""
     partition, records = share
     whole = OffsetRange(TOPIC, partition, 0, len(records))
-    start = 0
+    start, encoder = 0, Encoder()
     for chunk, end in MemoryReader(records).read(whole, BATCH):
         placed = [record._replace(partition=partition, offset=start + index) for index, record in enumerate(chunk)]
-        yield encode_batch(whole._replace(start=start, end=end), placed)
+        yield encoder.encode(whole._replace(start=start, end=end), placed)
         start = end
 
 
@@ -171,11 +171,6 @@ def require(dsn: str, expected: int) -> None:
 def none_expected(letters: Iterable[object]) -> None:
     """Refuse dead letters: there are none among these films."""
     raise AssertionError(list(letters)[:1])
-
-
-def none_again(offsets: OffsetRange, known: frozenset[int]) -> Encoded:
-    """Refuse repeated films: there are none among these."""
-    raise AssertionError(offsets, known)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+from kafka import KafkaProducer
 
 from movie_pipeline import messages, settings
 from movie_pipeline.adapters.bulk import TABLES
@@ -141,6 +142,25 @@ def test_the_ordinary_path_goes_on_where_the_bulk_load_ended(topic_settings: set
     publish(topic_settings, [(b"500", messages.encode(film(500)))])
     consume(topic_settings)
     assert rows(topic_settings.database_dsn(), "SELECT count(*) FROM movies") == [(202,)]
+
+
+def test_a_film_in_two_partitions_is_left_to_the_ordinary_path(topic_settings: settings.Settings) -> None:
+    publish(topic_settings, awkward_records())
+    producer = KafkaProducer(bootstrap_servers=topic_settings.kafka_bootstrap_servers)
+    for partition in range(2):
+        newer = film(15, title=f"In {partition}", fetched_at=f"2026-06-0{partition + 1}T00:00:00Z")
+        key, value = messages.key_of(15), messages.encode(newer)
+        producer.send(topic_settings.kafka_topic, key=key, value=value, partition=partition).get(30)
+    producer.close()
+    before = rows(topic_settings.database_dsn(), CATALOG)
+
+    # More than one batch, since what waits for the keys is no row that could stand twice.
+    assert load_empty_database(topic_settings, "bulk-test", batch=30) == {}
+    assert rows(topic_settings.database_dsn(), CATALOG) == before
+    assert rows(topic_settings.database_dsn(), "SELECT count(*) FROM movies") == [(0,)]
+    consume(topic_settings, bulk=True)
+    assert rows(topic_settings.database_dsn(), "SELECT count(*) FROM movies") == [(201,)]
+    assert rows(topic_settings.database_dsn(), "SELECT title FROM movies WHERE id = 15") == [("In 1",)]
 
 
 def test_a_full_database_is_refused_and_keeps_its_keys(topic_settings: settings.Settings) -> None:

@@ -7,22 +7,24 @@ code, still in the same transaction.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import psycopg2
 
 from movie_pipeline import logs, metrics
 from movie_pipeline.adapters import indexes, postgres
-from movie_pipeline.adapters.copying import Rows, copy, encode
+from movie_pipeline.adapters.copying import Rows, copy
+from movie_pipeline.adapters.entities import Entities
+from movie_pipeline.adapters.loader import Encoded as EncodedFilms
 from movie_pipeline.adapters.loader import add_findings, encode_films, load_rounds, refuses_rows
 from movie_pipeline.adapters.statements import STAGING
 from movie_pipeline.errors import ConfigurationError, StateConflictError
 from movie_pipeline.messages import MAX_ID, OffsetRange, Record
-from movie_pipeline.transform.batch import Batch, DeadLetter, prepare
-from movie_pipeline.transform.frames import unwrapped
+from movie_pipeline.transform.batch import DeadLetter, Tombstone, prepare
 from movie_pipeline.transform.normalize import ENTITIES, LINKS
 
 log = logs.get(__name__)
@@ -33,6 +35,9 @@ TABLES = (
 WAITING_BYTES = 64 * 1024 * 1024
 """What may wait for the keys; when more comes, the bulk load ends there and the ordinary path goes on."""
 LOCK_SECONDS = 30
+PLACE = np.dtype([("id", np.int64), ("offset", np.int64)])
+"""Which film, and where its record lies in the partition."""
+NO_IDS = np.empty(0, np.int64)
 
 
 class Encoded(NamedTuple):
@@ -41,8 +46,9 @@ class Encoded(NamedTuple):
     offsets: OffsetRange
     films: Any
     rows: tuple[tuple[str, Rows], ...]
-    tombstones: tuple[tuple[int, Record], ...]
-    later: tuple[tuple[int, Record], ...]
+    later: tuple[Record, ...]
+    missed: int
+    """Tombstones of films that never came: they leave nothing to mark."""
     dead: tuple[DeadLetter, ...]
     findings: Counter[str]
 
@@ -59,44 +65,72 @@ class Target(NamedTuple):
     verb: str = "consume"
 
 
-def encode_batch(offsets: OffsetRange, records: Sequence[Record], known: frozenset[int] = frozenset()) -> Encoded:
-    """Encode the first version of each film of a batch; versions after it wait, as does every film in `known`."""
-    batch = prepare(offsets, records)
-    first = batch.rounds[0] if batch.rounds else None
-    later = [film for round_ in batch.rounds[1:] for film in _records(round_, batch)]
-    films, rows, ids = (first.films if first else None), [], np.empty(0, np.int64)
-    if films is not None and known:
-        held = films["id"].isin(known)
-        later += _films(films[held], batch)
-        films = films[~held]
-    if films is not None and len(films):
-        ids = np.asarray(unwrapped(films["id"]))
-        content = encode_films(films)
-        rows = [(f"stage_{name}", encode(frame)) for name, frame in content.entities.items()]
-        rows += [("movies", content.movies), *content.links.items()]
-        rows += [("movie_history", content.history), ("movie_data_warehouse", content.warehouse)]
-    gone = tuple((item.movie_id, batch.records[item.offset]) for item in first.tombstones) if first else ()
-    return Encoded(offsets, ids, tuple(rows), gone, tuple(later), batch.dead, batch.findings)
+class Encoder:
+    """Encodes the batches of some partitions, each in the order of its offsets: every film and entity once.
+
+    Only the first version of a film becomes rows; whatever comes after it waits for the keys.
+    """
+
+    def __init__(self) -> None:
+        self._seen = FilmIds()
+        self._entities = Entities()
+
+    def encode(self, offsets: OffsetRange, records: Sequence[Record]) -> Encoded:
+        """Encode the records of an offset range."""
+        batch = prepare(offsets, records)
+        if not batch.rounds:
+            return Encoded(offsets, NO_IDS, (), (), 0, batch.dead, batch.findings)
+        first, *rest = batch.rounds
+        later = [part for round_ in rest for part in (_films(round_.films), _tombstones(round_.tombstones))]
+        gone = _tombstones(first.tombstones)
+        buried = gone[self._seen.among(gone["id"])]
+        held = self._seen.among(_films(first.films)["id"])
+        films = first.films[~held]
+        later += [buried, _films(first.films[held])]
+        waiting = np.concatenate(later)
+        ids = _films(films)["id"]
+        self._seen.add(ids)
+        self._seen.add(waiting["id"])
+        return Encoded(
+            offsets,
+            ids,
+            self._rows(encode_films(films)) if len(ids) else (),
+            tuple(batch.records[offset] for offset in waiting["offset"].tolist()),
+            len(gone) - len(buried),
+            batch.dead,
+            batch.findings,
+        )
+
+    def _rows(self, content: EncodedFilms) -> tuple[tuple[str, Rows], ...]:
+        sheets = self._entities.sheets(content.entities)
+        self._entities.learn(sheets)
+        return (
+            *((f"stage_{sheet.table}", sheet.rows) for sheet in sheets),
+            ("movies", content.movies),
+            *content.links.items(),
+            ("movie_history", content.history),
+            ("movie_data_warehouse", content.warehouse),
+        )
 
 
 def load_empty(
-    target: Target,
-    batches: Iterable[Encoded],
-    again: Callable[[OffsetRange, frozenset[int]], Encoded],
-    send_dead_letters: Callable[[Sequence[DeadLetter]], None],
+    target: Target, batches: Iterable[Encoded], send_dead_letters: Callable[[Sequence[DeadLetter]], None]
 ) -> Counter[str]:
     """Load batches into an empty database and return the counts by kind of change.
 
-    `batches` come in the order of their offsets within a partition; `again` encodes one again without some films.
-    Nothing is loaded (empty counts) when the database refuses a row: the ordinary path finds which one. Raises
-    ConfigurationError under a role that does not own the tables, StateConflictError on a database that is not
-    empty, DatabaseUnavailableError when PostgreSQL goes away; nothing is stored then.
+    `batches` come in the order of their offsets within a partition. Nothing is loaded (empty counts) when the
+    database refuses a row or a film lies in two partitions: the ordinary path can do both. Raises ConfigurationError
+    under a role that does not own the tables, StateConflictError on a database that is not empty,
+    DatabaseUnavailableError when PostgreSQL goes away; nothing is stored then.
     """
     connection = postgres.connect(target.dsn, application="movie-pipeline consume --bulk")
     with closing(connection), postgres.translated():
         try:
             with connection, connection.cursor() as cursor:
-                counts = _Load(cursor, target, again, send_dead_letters).run(batches)
+                counts = _Load(cursor, target, send_dead_letters).run(batches)
+        except UnsuitableError as error:
+            log.warning("nothing is bulk loaded, the ordinary path goes on", reason=str(error))
+            return Counter()
         except psycopg2.Error as error:
             if not refuses_rows(error):
                 raise
@@ -106,6 +140,10 @@ def load_empty(
     return counts
 
 
+class UnsuitableError(Exception):
+    """What the topic holds is not for a bulk load."""
+
+
 class _Load:
     """The transaction."""
 
@@ -113,12 +151,11 @@ class _Load:
         self,
         cursor: Any,
         target: Target,
-        again: Callable[[OffsetRange, frozenset[int]], Encoded],
         send_dead_letters: Callable[[Sequence[DeadLetter]], None],
     ) -> None:
-        self._cursor, self._target, self._again = cursor, target, again
+        self._cursor, self._target = cursor, target
         self._send_dead_letters = send_dead_letters
-        self._seen = _Ids()
+        self._seen = FilmIds()
         self._positions = dict(target.firsts)
         self._counts: Counter[str] = Counter()
         self._findings: Counter[str] = Counter()
@@ -172,24 +209,17 @@ class _Load:
         self._cursor.execute(STAGING + TUNING)
 
     def _take(self, batch: Encoded) -> None:
-        gone = dict(batch.tombstones)
-        known = frozenset(self._seen.among(batch.films))
         self._findings += batch.findings
         self._dead += batch.dead
-        if known:
-            batch = self._again(batch.offsets, known)
+        if self._seen.among(batch.films).any():
+            raise UnsuitableError("a film lies in two partitions, as when a topic was given more of them")
         for table, rows in batch.rows:
             copy(self._cursor, table, rows, "FREEZE")
-        buried = self._seen.among(np.fromiter(gone, np.int64, len(gone)))
-        # A film that was never seen leaves nothing to mark, as in the ordinary path.
-        self._counts += Counter({"new": len(batch.films), "older": len(gone) - len(buried)})
-        later = [*batch.later, *((movie_id, gone[movie_id]) for movie_id in buried)]
+        self._counts += Counter({"new": len(batch.films), "older": batch.missed})
         self._seen.add(batch.films)
-        self._seen.add(np.array([movie_id for movie_id, _ in later], np.int64))
         partition = batch.offsets.partition
-        self._later[partition] += [record for _, record in later]
-        self._waiting_bytes += sum(_size(record) for _, record in later)
-        self._waiting_bytes += sum(_size(letter.record) for letter in batch.dead)
+        self._later[partition] += batch.later
+        self._waiting_bytes += sum(map(_size, batch.later)) + sum(_size(letter.record) for letter in batch.dead)
         self._positions[partition] = batch.offsets.end
 
     def _load_later(self) -> None:
@@ -212,7 +242,7 @@ class _Load:
             self._send_dead_letters(self._dead)
 
 
-class _Ids:
+class FilmIds:
     """A set of film ids, a bit each: at most 256 MiB, and in practice as much as the largest id needs."""
 
     def __init__(self) -> None:
@@ -224,13 +254,12 @@ class _Ids:
             self._reach(int(ids.max()))
             np.bitwise_or.at(self._bits, ids >> 3, np.left_shift(1, ids & 7).astype(np.uint8))
 
-    def among(self, ids: Any) -> list[int]:
-        """Return those of the ids that are in the set."""
+    def among(self, ids: Any) -> Any:
+        """Say for each of an array of ids whether it is in the set."""
         if not len(ids):
-            return []
+            return np.empty(0, bool)
         self._reach(int(ids.max()))
-        found = (self._bits[ids >> 3] >> (ids & 7).astype(np.uint8)) & 1
-        return [int(movie_id) for movie_id in ids[found.astype(bool)]]
+        return ((self._bits[ids >> 3] >> (ids & 7).astype(np.uint8)) & 1).astype(bool)
 
     def _reach(self, movie_id: int) -> None:
         if movie_id >> 3 >= len(self._bits):
@@ -238,14 +267,16 @@ class _Ids:
             self._bits = np.concatenate([self._bits, np.zeros(wanted - len(self._bits), np.uint8)])
 
 
-def _records(round_: Any, batch: Batch) -> Iterator[tuple[int, Record]]:
-    yield from _films(round_.films, batch)
-    yield from ((gone.movie_id, batch.records[gone.offset]) for gone in round_.tombstones)
+def _films(films: pd.DataFrame) -> Any:
+    return _places(films["id"].tolist(), films["message_offset"].tolist()) if len(films) else _places((), ())
 
 
-def _films(films: Any, batch: Batch) -> list[tuple[int, Record]]:
-    places = zip(films["id"].tolist(), films["message_offset"].tolist(), strict=True)
-    return [(movie_id, batch.records[offset]) for movie_id, offset in places]
+def _tombstones(tombstones: Sequence[Tombstone]) -> Any:
+    return _places([gone.movie_id for gone in tombstones], [gone.offset for gone in tombstones])
+
+
+def _places(ids: Sequence[int], offsets: Sequence[int]) -> Any:
+    return np.array(list(zip(ids, offsets, strict=True)), PLACE)
 
 
 def _size(record: Record) -> int:

@@ -69,12 +69,16 @@ class Entities:
 
     def committed(self) -> None:
         """Remember what was put: its transaction has ended well."""
-        for table, _, names in self._learned:
+        self.learn(self._learned)
+        self._learned.clear()
+
+    def learn(self, sheets: Sequence[Sheet]) -> None:
+        """Take them for stored from now on."""
+        for table, _, names in sheets:
             known = self._known[table]
             if len(known) + len(names) > KNOWN_MOST:
                 known.clear()
             known.update(names)
-        self._learned.clear()
 
     def forget(self) -> None:
         """Know nothing any more."""

@@ -43,9 +43,7 @@ def load_empty_database(settings: Settings, run_id: str, *, batch: int = BATCH) 
         )
     ranges = [OffsetRange(topic, part, *found) for part, found in sorted(bounds.items()) if found[0] < found[1]]
     with Crew(partial(_encoded, settings, batch), _shares(ranges)) as crew:
-        counts = load_empty(
-            target, crew.results(), partial(_again, settings, batch), partial(send_dead_letters, settings)
-        )
+        counts = load_empty(target, crew.results(), partial(send_dead_letters, settings))
     log.info("bulk load ended", **counts)
     return dict(counts)
 
@@ -58,19 +56,12 @@ def _shares(ranges: list[OffsetRange]) -> list[list[OffsetRange]]:
 
 
 def _encoded(settings: Settings, batch: int, ranges: Iterable[OffsetRange]) -> "Iterator[Encoded]":
-    from movie_pipeline.adapters.bulk import encode_batch
+    from movie_pipeline.adapters.bulk import Encoder
 
+    encoder = Encoder()
     with closing(parts.reader(settings)) as reader:
         for offsets in ranges:
             start = offsets.start
             for records, end in reader.read(offsets, batch):
-                yield encode_batch(offsets._replace(start=start, end=end), records)
+                yield encoder.encode(offsets._replace(start=start, end=end), records)
                 start = end
-
-
-def _again(settings: Settings, batch: int, offsets: OffsetRange, known: frozenset[int]) -> "Encoded":
-    from movie_pipeline.adapters.bulk import encode_batch
-
-    with closing(parts.reader(settings)) as reader:
-        records = [record for chunk, _ in reader.read(offsets, batch) for record in chunk]
-    return encode_batch(offsets, records, known)
