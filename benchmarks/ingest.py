@@ -243,12 +243,15 @@ class Peak:
         return self._largest / 2**20
 
     def _watch(self) -> None:
-        while self._root.is_running() and self._root.status() != psutil.STATUS_ZOMBIE:
+        while True:
             try:
+                if self._root.status() == psutil.STATUS_ZOMBIE:
+                    return
                 family = [self._root, *self._root.children(recursive=True)]
                 self._largest = max(self._largest, *(member.memory_info().rss for member in family))
             except psutil.NoSuchProcess:
-                continue
+                if not self._root.is_running():
+                    return
             time.sleep(CAST_OFF_SECONDS)
 
 

@@ -434,3 +434,11 @@ def test_poison_takes_nobody_away_whom_others_name_or_who_was_there_before(desk)
     only = {"directors": ["Before", "Only"], "director_ids": [4242, 4244]}
     assert desk.load(message(4, runtime=66, **only)).counts == {"dead": 1}
     assert desk.query("SELECT id FROM people WHERE id IN (4242, 4244)") == [(4242,)]
+
+
+def test_who_was_prepared_for_a_load_that_never_came_is_stored_with_the_next_one(desk):
+    films = prepare(OffsetRange(TOPIC, 0, 0, 2), [record(message(1)), record(message(2), 1)])
+    desk.loader.stage(films)
+    assert desk.loader.load(desk.loader.stage(films)).counts["new"] == 2
+    assert desk.query("SELECT count(*) FROM movies") == [(2,)]
+    assert not desk.dead

@@ -1,4 +1,4 @@
-"""Genres, companies and people, by COPY into staging tables and one statement a table that writes what is not there.
+"""Genres, companies and people, by COPY into staging tables and statements that write what is not there.
 
 Keys go in sorted order, so that two writers wait for one another instead of ending in a deadlock.
 """
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from movie_pipeline.adapters.copying import Rows, copy, encode
-from movie_pipeline.adapters.statements import PUT_ENTITIES, WITHDRAW
+from movie_pipeline.adapters.statements import PUT_NEW, PUT_NEWER_NAMES, WITHDRAW
 from movie_pipeline.transform.frames import unwrapped
 from movie_pipeline.transform.normalize import ENTITIES, LINKS
 
@@ -30,7 +30,10 @@ class Sheet(NamedTuple):
 
 
 class Entities:
-    """Writes entities through one connection, and remembers which are stored."""
+    """Writes entities through one connection, and remembers which are stored.
+
+    What it takes for stored by mistake is found by the films' foreign keys: `forget`, and send all again.
+    """
 
     def __init__(self) -> None:
         self._known: dict[str, dict[int, str]] = {table: {} for table in ENTITIES}
@@ -45,7 +48,9 @@ class Entities:
         for sheet in sheets:
             cursor.execute(f"DELETE FROM stage_{sheet.table}")  # noqa: S608 - our own table names
             copy(cursor, f"stage_{sheet.table}", sheet.rows)
-            cursor.execute(PUT_ENTITIES.format(table=sheet.table))
+            cursor.execute(PUT_NEW.format(table=sheet.table))
+            if cursor.rowcount < sheet.rows.number:
+                cursor.execute(PUT_NEWER_NAMES.format(table=sheet.table))
             self._learned.append(sheet)
 
     def withdraw(self, cursor: Any, sheets: Sequence[Sheet], writer: str) -> None:
@@ -57,7 +62,7 @@ class Entities:
                 if link.entities == table
             )
             cursor.execute(WITHDRAW.format(table=table, unnamed=unnamed), (list(names), writer))
-            self._known[table].clear()
+        self.unlearn(sheets)
 
     def mark(self) -> int:
         """Return a place for `back_to`."""
@@ -79,6 +84,13 @@ class Entities:
             if len(known) + len(names) > KNOWN_MOST:
                 known.clear()
             known.update(names)
+
+    def unlearn(self, sheets: Sequence[Sheet]) -> None:
+        """Take them for stored no more."""
+        for table, _, names in sheets:
+            known = self._known[table]
+            for key in names:
+                known.pop(key, None)
 
     def forget(self) -> None:
         """Know nothing any more."""

@@ -111,7 +111,10 @@ class Loader:
         if not (self._expect_new and batch.rounds and len(batch.rounds[0].films)):
             return _unprepared(batch)
         first, *rest = (encode_films(round_.films) for round_ in batch.rounds)
-        return Staged(batch, (first._replace(entities={}), *rest), self._entities.sheets(first.entities))
+        ahead = self._entities.sheets(first.entities)
+        # Stored before the next batch needs them, or that one is not loaded either.
+        self._entities.learn(ahead)
+        return Staged(batch, (first._replace(entities={}), *rest), ahead)
 
     def load(self, staged: Staged) -> Outcome:
         """Load one batch; it has taken effect exactly once when this returns.
@@ -126,6 +129,7 @@ class Loader:
             try:
                 return self._attempt(staged, dead, sent)
             except StaleRangeError:
+                self._entities.forget()
                 return Outcome(Counter(), stale=True)
             except psycopg2.Error as error:
                 self.close()
@@ -136,6 +140,9 @@ class Loader:
                 # What was left out as known to be stored may have been what was missing.
                 staged = _unprepared(staged.batch)
                 time.sleep(CONFLICT_PAUSE_SECONDS * attempt)
+            except BaseException:
+                self._entities.forget()
+                raise
         raise DatabaseUnavailableError(f"the load of {staged.batch.offsets} found a conflict {CONFLICT_ATTEMPTS} times")
 
     def close(self) -> None:
@@ -186,13 +193,15 @@ class Loader:
                 writer = _expected(cursor, staged.batch.offsets)
                 cursor.execute(STORED_IDS, (unwrapped(films["id"]).to_pylist(),))
                 stored = [row[0] for row in cursor.fetchall()]
+                sheets = staged.ahead
                 if stored:
-                    new = entities(films[~films["id"].isin(stored)])
-                self._entities.put(cursor, self._entities.sheets(new) if stored else staged.ahead)
+                    self._entities.unlearn(sheets)
+                    sheets = self._entities.sheets(entities(films[~films["id"].isin(stored)]))
+                self._entities.put(cursor, sheets)
         except psycopg2.Error as error:
             if not refuses_rows(error):
                 raise
-            self._entities.back_to(0)
+            self._entities.forget()
             return None
         self._entities.committed()
         return Ahead(writer, all_new=not stored)

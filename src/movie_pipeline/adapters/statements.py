@@ -16,13 +16,17 @@ CREATE TEMP TABLE stage_people (LIKE stage_genres) ON COMMIT DELETE ROWS;
 ALTER TABLE stage_movies ALTER tmdb_id DROP NOT NULL;
 """
 
-# The anti-join keeps rows that are stored already from being locked, and so from being written.
-PUT_ENTITIES = """
+PUT_NEW = """
+INSERT INTO {table} (id, name, named_at) SELECT id, name, named_at FROM stage_{table} ORDER BY id
+ON CONFLICT (id) DO NOTHING
+"""
+
+# The join keeps rows that stay as they are from being locked, and so from being written.
+PUT_NEWER_NAMES = """
 INSERT INTO {table} AS old (id, name, named_at)
 SELECT new.id, new.name, new.named_at
-FROM stage_{table} AS new LEFT JOIN {table} AS stored USING (id)
-WHERE stored.id IS NULL
-   OR (stored.name <> new.name AND (new.named_at, new.name) > (stored.named_at, stored.name))
+FROM stage_{table} AS new JOIN {table} AS stored USING (id)
+WHERE stored.name <> new.name AND (new.named_at, new.name) > (stored.named_at, stored.name)
 ORDER BY new.id
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, named_at = excluded.named_at
 WHERE old.name <> excluded.name AND (excluded.named_at, excluded.name) > (old.named_at, old.name)
