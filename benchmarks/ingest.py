@@ -50,6 +50,8 @@ class Look(NamedTuple):
     waiting: int
     """Sessions that wait for another's lock, of those that are at work."""
     working: int
+    idle: float
+    """Seconds that the machine's processors have been idle, all together."""
 
 
 class Run(NamedTuple):
@@ -65,10 +67,18 @@ class Run(NamedTuple):
 
     def underway(self) -> tuple[float, float]:
         """Return seconds and our processor seconds a film, from the first look that showed films to the end."""
-        first = next(look for look in self.looks if look.loaded > 0)
-        last = next(look for look in self.looks if look.loaded == self.looks[-1].loaded)
+        first, last = self._ends()
         films = last.loaded - first.loaded
         return (last.seconds - first.seconds) / films, (self.client_cpu - self.started_cpu) / films
+
+    def busy(self) -> float:
+        """Return the share of the machine's processors that was in use meanwhile, by whomever."""
+        first, last = self._ends()
+        return 1 - (last.idle - first.idle) / (last.seconds - first.seconds) / (os.cpu_count() or 1)
+
+    def _ends(self) -> tuple[Look, Look]:
+        first = next(look for look in self.looks if look.loaded > 0)
+        return first, next(look for look in self.looks if look.loaded == self.looks[-1].loaded)
 
     def lock_share(self) -> float:
         """Return the share of the sessions' working time that was spent waiting for another's lock."""
@@ -121,6 +131,7 @@ def ratios(broker: str, places: Databases, number: int, rounds: int) -> None:
     for name in ("worker", "workers"):
         show(f"ingest.{name}.underway", [1 / run.underway()[0] for run in runs[name]], "films/s")
         show(f"ingest.{name}.underway_cpu", [1e6 * run.underway()[1] for run in runs[name]], "us/film")
+        show(f"ingest.{name}.busy", [run.busy() for run in runs[name]], "share")
     show("ingest.scaling_2", [one.underway()[0] / two.underway()[0] for one, two in pairs], "ratio")
     show("ingest.scaling_2_alone", [scaling_alone(one, two) for one, two in pairs], "ratio")
     show("recovery.kill_ratio", kills, "ratio")
@@ -196,7 +207,8 @@ def consumed(place: Settings, *arguments: str) -> Run:
         started_cpu = None
         while not _ends_within(process, LOOK_SECONDS):
             cursor.execute(LOOK)
-            looks.append(Look(time.monotonic() - began, *map(int, cursor.fetchone() or (0, 0, 0))))
+            loaded, waiting, working = map(int, cursor.fetchone() or (0, 0, 0))
+            looks.append(Look(time.monotonic() - began, loaded, waiting, working, psutil.cpu_times().idle))
             if started_cpu is None and looks[-1].loaded:
                 started_cpu = _family_cpu(process.pid)
         seconds = time.monotonic() - began
