@@ -152,6 +152,8 @@ def curve(broker: str, places: Databases, sizes: list[int]) -> None:
             figure = f"ingest.{name}.{number}"
             print(f"{figure}.seconds {run.seconds:.1f} s", flush=True)
             print(f"{figure}.per_film {1e6 * run.seconds / number:.1f} us", flush=True)
+            if name == "ordinary":
+                print(f"{figure}.underway {1e6 * run.underway()[0]:.1f} us", flush=True)
             print(f"{figure}.client_cpu {1e6 * run.client_cpu / number:.1f} us", flush=True)
             print(f"{figure}.peak_memory {run.peak_mib:.0f} MiB", flush=True)
             if name == "ordinary" and number >= LONG:
