@@ -4,6 +4,8 @@ ingest.films_per_second       `consume` in one process
 ingest.scaling_2              two Dask workers over one, from the first commit on
 ingest.scaling_2_alone        the same with free cores: by our processor time a film, and the share of the time in which
                               a worker's transaction waits for another's
+ingest.{worker,workers}.*     what these two come from: films/s and our processor time from the first commit on, and the
+                              share of the machine's cores in use
 ingest.bulk_films_per_second  `consume --bulk`
 recovery.kill_ratio           seconds from SIGKILL to the first new commit, over an undisturbed start's first commit
 

@@ -19,8 +19,7 @@ from movie_pipeline import logs, metrics
 from movie_pipeline.adapters import indexes, postgres
 from movie_pipeline.adapters.copying import Rows, copy
 from movie_pipeline.adapters.entities import Entities
-from movie_pipeline.adapters.loader import Encoded as EncodedFilms
-from movie_pipeline.adapters.loader import add_findings, encode_films, load_rounds, refuses_rows
+from movie_pipeline.adapters.loader import FilmRows, add_findings, encode_films, load_rounds, refuses_rows
 from movie_pipeline.adapters.statements import STAGING
 from movie_pipeline.errors import ConfigurationError, StateConflictError
 from movie_pipeline.messages import MAX_ID, OffsetRange, Record
@@ -72,7 +71,7 @@ class Encoder:
     """
 
     def __init__(self) -> None:
-        self._seen = FilmIds()
+        self._seen = _FilmIds()
         self._entities = Entities()
 
     def encode(self, offsets: OffsetRange, records: Sequence[Record]) -> Encoded:
@@ -84,24 +83,23 @@ class Encoder:
         later = [part for round_ in rest for part in (_films(round_.films), _tombstones(round_.tombstones))]
         gone = _tombstones(first.tombstones)
         buried = gone[self._seen.among(gone["id"])]
-        held = self._seen.among(_films(first.films)["id"])
-        films = first.films[~held]
-        later += [buried, _films(first.films[held])]
-        waiting = np.concatenate(later)
-        ids = _films(films)["id"]
+        places = _films(first.films)
+        held = self._seen.among(places["id"])
+        ids = places["id"][~held]
+        waiting = np.concatenate([*later, buried, places[held]])
         self._seen.add(ids)
         self._seen.add(waiting["id"])
         return Encoded(
             offsets,
             ids,
-            self._rows(encode_films(films)) if len(ids) else (),
+            self._rows(encode_films(first.films[~held])) if len(ids) else (),
             tuple(batch.records[offset] for offset in waiting["offset"].tolist()),
             len(gone) - len(buried),
             batch.dead,
             batch.findings,
         )
 
-    def _rows(self, content: EncodedFilms) -> tuple[tuple[str, Rows], ...]:
+    def _rows(self, content: FilmRows) -> tuple[tuple[str, Rows], ...]:
         sheets = self._entities.sheets(content.entities)
         self._entities.learn(sheets)
         return (
@@ -155,7 +153,7 @@ class _Load:
     ) -> None:
         self._cursor, self._target = cursor, target
         self._send_dead_letters = send_dead_letters
-        self._seen = FilmIds()
+        self._seen = _FilmIds()
         self._positions = dict(target.firsts)
         self._counts: Counter[str] = Counter()
         self._findings: Counter[str] = Counter()
@@ -164,6 +162,7 @@ class _Load:
         self._waiting_bytes = 0
 
     def run(self, batches: Iterable[Encoded]) -> Counter[str]:
+        """Load the batches and return the counts by kind of change."""
         self._claim()
         removed = indexes.remove(self._cursor, TABLES)
         # They are empty; said by this transaction, it lets COPY write rows that nobody need look at again (FREEZE).
@@ -242,7 +241,7 @@ class _Load:
             self._send_dead_letters(self._dead)
 
 
-class FilmIds:
+class _FilmIds:
     """A set of film ids, a bit each: at most 256 MiB, and in practice as much as the largest id needs."""
 
     def __init__(self) -> None:

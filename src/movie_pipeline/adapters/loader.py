@@ -27,7 +27,7 @@ from movie_pipeline.adapters.copying import Rows, copy, encode
 from movie_pipeline.adapters.entities import Entities, Frames, Sheet
 from movie_pipeline.adapters.statements import (
     ADD_FINDINGS,
-    AHEAD,
+    BEGIN_AHEAD,
     BURY,
     MOVE_OFFSET,
     REFRESH,
@@ -52,7 +52,7 @@ CONFLICT_STATES = {"40001", "40P01", "55P03", "23505", "23503"}
 """Another writer was in the way; 23503 says that an entity we took for stored is not there (any more)."""
 
 
-class Encoded(NamedTuple):
+class FilmRows(NamedTuple):
     """The rows of some films for every table."""
 
     movies: Rows
@@ -66,7 +66,7 @@ class Staged(NamedTuple):
     """A batch, and its films encoded ahead where they are expected to be new."""
 
     batch: Batch
-    encoded: tuple[Encoded | None, ...]
+    encoded: tuple[FilmRows | None, ...]
     """A round each; the first one's entities are in `ahead` instead."""
     ahead: Sequence[Sheet]
 
@@ -120,8 +120,8 @@ class Loader:
         """Load one batch; it has taken effect exactly once when this returns.
 
         Conflicts with other writers are retried here. DatabaseUnavailableError when PostgreSQL is away,
-        StateConflictError when schema or rights do not fit: nothing was written, and the same batch may be loaded
-        again.
+        StateConflictError when schema or rights do not fit: nothing but entities was written, and the same batch may
+        be loaded again.
         """
         dead = list(staged.batch.dead)
         sent: list[DeadLetter] = []
@@ -190,7 +190,7 @@ class Loader:
         films = staged.batch.rounds[0].films
         try:
             with self._open() as connection, connection.cursor() as cursor:
-                writer = _expected(cursor, staged.batch.offsets)
+                writer = _begin_ahead(cursor, staged.batch.offsets)
                 cursor.execute(STORED_IDS, (unwrapped(films["id"]).to_pylist(),))
                 stored = [row[0] for row in cursor.fetchall()]
                 sheets = staged.ahead
@@ -231,7 +231,7 @@ class _RoundLoad:
         self._all_new = all_new
 
     def load(
-        self, round_: Round, encoded: Encoded | None, records: dict[int, Any], poison: list[DeadLetter]
+        self, round_: Round, encoded: FilmRows | None, records: dict[int, Any], poison: list[DeadLetter]
     ) -> Counter[str]:
         counts = self._bury(round_.tombstones)
         if len(round_.films):
@@ -239,7 +239,7 @@ class _RoundLoad:
         return counts
 
     def _films_or_bisect(
-        self, films: pd.DataFrame, encoded: Encoded | None, records: dict[int, Any], poison: list[DeadLetter]
+        self, films: pd.DataFrame, encoded: FilmRows | None, records: dict[int, Any], poison: list[DeadLetter]
     ) -> Counter[str]:
         """Load films under a savepoint; what the database refuses is halved down to the single film."""
         self._cursor.execute("SAVEPOINT films")
@@ -266,7 +266,7 @@ class _RoundLoad:
         self._cursor.execute("RELEASE SAVEPOINT films")
         return counts
 
-    def _films(self, films: pd.DataFrame, encoded: Encoded | None) -> Counter[str]:
+    def _films(self, films: pd.DataFrame, encoded: FilmRows | None) -> Counter[str]:
         # Asked a moment ago, before the offset was ours: who is wrong finds a key twice, and asks again.
         stored = {} if self._all_new else self._stored(films)
         self._all_new = False
@@ -287,7 +287,7 @@ class _RoundLoad:
         self._cursor.execute(STORED, (unwrapped(films["id"]).to_pylist(),))
         return {row[0]: row[1:] for row in self._cursor.fetchall()}
 
-    def _insert(self, rows: Encoded) -> None:
+    def _insert(self, rows: FilmRows) -> None:
         copy(self._cursor, "movies", rows.movies)
         copy(self._cursor, "movie_history", rows.history)
         copy(self._cursor, "movie_data_warehouse", rows.warehouse)
@@ -342,10 +342,10 @@ def refuses_rows(error: psycopg2.Error) -> bool:
     return too_large or (about_rows and not isinstance(error, UniqueViolation | ForeignKeyViolation))
 
 
-def encode_films(films: pd.DataFrame) -> Encoded:
+def encode_films(films: pd.DataFrame) -> FilmRows:
     """Return the rows of cleaned films for every table."""
     normalized = normalize(films)
-    return Encoded(
+    return FilmRows(
         encode(normalized.movies),
         normalized.entities,
         {table: encode(frame) for table, frame in normalized.links.items()},
@@ -381,9 +381,9 @@ def _move_offset(cursor: Any, offsets: OffsetRange) -> None:
         raise StaleRangeError(offsets)
 
 
-def _expected(cursor: Any, offsets: OffsetRange) -> str:
+def _begin_ahead(cursor: Any, offsets: OffsetRange) -> str:
     """Return this transaction's number if the offset is where the range starts, without holding the offset."""
-    cursor.execute(AHEAD, (offsets.topic, offsets.partition))
+    cursor.execute(BEGIN_AHEAD, (offsets.topic, offsets.partition))
     position, writer = cursor.fetchone() or (None, "")
     if position != offsets.start:
         raise StaleRangeError(offsets)

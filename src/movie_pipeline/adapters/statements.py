@@ -38,7 +38,7 @@ DELETE FROM {table} AS entity WHERE id = ANY(%s) AND xmin = %s::xid AND {unnamed
 """
 
 # Whoever commits rows that need these waits for the disk, and so for all that was written before.
-AHEAD = """
+BEGIN_AHEAD = """
 SET LOCAL synchronous_commit = off;
 SELECT next_offset, pg_current_xact_id()::xid::text FROM ingest_offsets WHERE topic = %s AND partition = %s
 """
